@@ -1,0 +1,262 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A fire drill for production systems: stands a stack up, loads it, breaks it on schedule, and proves on one clock
+/// whether users noticed and the right alerts fired.
+#[derive(Debug, Parser)]
+#[command(name = "firedrill", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// When to colour: also NO_COLOR and CLICOLOR_FORCE.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(super) color: Colour,
+    /// Print the verdict line only.
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+}
+
+const EXIT_CODES: &str = "Exit codes:\n  \
+    0    every objective met, everything mended\n  \
+    1    an objective missed\n  \
+    2    usage error, or an invalid scenario or Compose file: nothing was touched\n  \
+    3    inconclusive: it could not be tested\n  \
+    4    a fault or a stack could not be mended or taken down\n  \
+    129, 130, 143  hang-up, Ctrl-C, SIGTERM, after everything was mended";
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check scenario files, offline: every problem at once, with its line.
+    Validate(Validate),
+    /// Say what a run would do: targets, timeline, calls, undos, evidence. Touches nothing.
+    Plan(Plan),
+    /// Carry out scenarios and judge them.
+    Run(Run),
+    /// Judge a recorded run again; writes nothing.
+    Judge(Judge),
+    /// Write a recorded run's reports anew, and print one.
+    Report(Report),
+    /// Print every request of a run as CSV.
+    Export(Export),
+    /// Print the JSON Schema of scenario files, or of result.json.
+    Schema(Schema),
+    /// Run a part of the built-in demo system.
+    #[command(subcommand)]
+    Demo(Demo),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// What changes how a scenario is read.
+#[derive(Debug, Args)]
+pub(super) struct Reading {
+    /// Give an upper-case variable a value; may be repeated.
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(super) vars: Vec<(String, String)>,
+    /// Seed of every random choice; drawn and printed when left out.
+    #[arg(long, env = "FIREDRILL_SEED")]
+    pub(super) seed: Option<u64>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` has no `=`; write NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// Scenario files.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// The scenario file.
+    pub(super) file: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(super) format: PlanFormat,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Scenario files, carried out one after the other.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// What to show while it runs.
+    #[arg(long, value_enum, default_value_t = Ui::Auto, env = "FIREDRILL_UI")]
+    pub(super) ui: Ui,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t = Format::Text, env = "FIREDRILL_FORMAT")]
+    pub(super) format: Format,
+    /// Folder for the runs' directories.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "reports",
+        env = "FIREDRILL_OUT"
+    )]
+    pub(super) out: PathBuf,
+    /// Dispatch this step and no others; may be repeated.
+    #[arg(long, value_name = "STEP")]
+    pub(super) only: Vec<String>,
+    /// Leave this step out; may be repeated.
+    #[arg(long, value_name = "STEP")]
+    pub(super) skip: Vec<String>,
+    /// Dispatch no step: a control run.
+    #[arg(long)]
+    pub(super) no_faults: bool,
+    /// Leave the stack standing.
+    #[arg(long)]
+    pub(super) keep_stack: bool,
+    /// Do not ask before breaking a stack that firedrill did not start.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Ui {
+    /// Lines as things happen.
+    Auto,
+    /// Lines as things happen.
+    Plain,
+    /// The game day screen.
+    Tui,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+    Junit,
+    Markdown,
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Judge {
+    /// A run's directory.
+    pub(super) run: PathBuf,
+    /// Judge by the objectives of this scenario instead of the run's own.
+    #[arg(long, value_name = "FILE")]
+    pub(super) scenario: Option<PathBuf>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// A run's directory.
+    pub(super) run: PathBuf,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// A run's directory.
+    pub(super) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// Which schema.
+    #[arg(value_enum, default_value_t = SchemaOf::Scenario)]
+    pub(super) of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    Scenario,
+    Result,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Demo {
+    /// A backend: health, metrics, versions, and outages on request.
+    Backend(DemoBackend),
+    /// An edge: least connections, passive and active health checks, retries.
+    Edge(DemoEdge),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoBackend {
+    /// Where to listen.
+    #[arg(long)]
+    pub(super) listen: SocketAddr,
+    /// Version that it says it is.
+    #[arg(long = "as-version", env = "APP_VERSION", default_value = "v1")]
+    pub(super) version_label: String,
+    /// Name that it answers with; its address unless given.
+    #[arg(long, env = "FIREDRILL_COMPONENT")]
+    pub(super) instance: Option<String>,
+    /// Time that an answer takes.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    pub(super) service_time: Duration,
+    /// A scripted outage, as in `at=4s for=2s mode=refuse`; may be repeated.
+    #[arg(long = "outage", value_name = "OUTAGE")]
+    pub(super) outages: Vec<crate::demo::Outage>,
+    /// Decides which requests an outage with a share hits.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// File that gets every outage and request as it happened, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub(super) truth: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoEdge {
+    /// Where to listen.
+    #[arg(long)]
+    pub(super) listen: SocketAddr,
+    /// Backends, comma-separated.
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub(super) backends: Vec<String>,
+    /// Turn passive health checks off.
+    #[arg(long)]
+    pub(super) no_passive_checks: bool,
+    /// Turn active health checks on: GET this path of each backend.
+    #[arg(long, value_name = "PATH")]
+    pub(super) check: Option<String>,
+    /// From one active check of a backend to its next.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "500ms")]
+    pub(super) check_interval: Duration,
+    /// Other backends tried after one that failed.
+    #[arg(long, default_value_t = 2)]
+    pub(super) retries: u32,
+}

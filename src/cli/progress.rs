@@ -1,0 +1,271 @@
+//! Lines for whoever watches a run: one as each thing happens, and a heartbeat every ten seconds.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::StackEventKind;
+use crate::scenario::plan::Plan;
+use crate::timeline::event::{Event, Level, Moment, Phase};
+use crate::timeline::{Entry, Recorder};
+
+/// The task that prints.
+pub(super) struct Progress {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Progress {
+    /// Follows a run into its `run.log`, and onto the screen unless `quiet`.
+    pub(super) fn start(
+        plan: &Plan,
+        recorder: &Recorder,
+        log: &Path,
+        quiet: bool,
+    ) -> std::io::Result<Self> {
+        let stop = CancellationToken::new();
+        let log = File::create(log)?;
+        let mut lines = Lines {
+            plan: plan.clone(),
+            recorder: recorder.clone(),
+            zero_us: None,
+            log,
+            quiet,
+        };
+        lines.say(&format!("firedrill {}: seed {}", plan.name, plan.seed));
+        let task = tokio::spawn(lines.follow(recorder.subscribe(), stop.clone()));
+        Ok(Self { task, stop })
+    }
+
+    /// Prints what is still to be printed.
+    pub(super) async fn finish(self) {
+        self.stop.cancel();
+        // A panic of the printing task has already been reported by its thread.
+        let _printed = self.task.await;
+    }
+}
+
+struct Lines {
+    plan: Plan,
+    recorder: Recorder,
+    /// End of warm-up, from which people count.
+    zero_us: Option<i64>,
+    log: File,
+    quiet: bool,
+}
+
+impl Lines {
+    fn say(&mut self, line: &str) {
+        // Neither a full disk nor a closed terminal may stop the run; the journal holds the same and says so.
+        let _lost = writeln!(self.log, "{line}");
+        if !self.quiet {
+            let _closed = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
+    async fn follow(
+        mut self,
+        mut entries: broadcast::Receiver<Arc<Entry>>,
+        stop: CancellationToken,
+    ) {
+        let mut beat = tokio::time::interval(Duration::from_secs(10));
+        beat.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                entry = entries.recv() => match entry {
+                    Ok(entry) => self.print(&entry),
+                    Err(broadcast::error::RecvError::Lagged(missed)) => self.say(&format!("({missed} lines not shown)")),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                () = stop.cancelled() => return,
+                _ = beat.tick() => self.beat(),
+            }
+        }
+    }
+
+    fn print(&mut self, entry: &Entry) {
+        if let Event::LoadStarted { steps_zero_us, .. } = &entry.event {
+            self.zero_us = Some(*steps_zero_us);
+        }
+        if let Some(text) = self.told(&entry.event) {
+            self.line(entry.at_us, &text);
+        }
+    }
+
+    fn line(&mut self, at_us: i64, text: &str) {
+        let seconds = (at_us - self.zero_us.unwrap_or(0)) as f64 / 1e6;
+        // Before the load, time is counted from the run's start, without a sign.
+        let time = if self.zero_us.is_some() {
+            format!("{seconds:+.1} s")
+        } else {
+            format!("{seconds:.1} s")
+        };
+        self.say(&format!("{time:>9}  {text}"));
+    }
+
+    fn beat(&mut self) {
+        let now = self.recorder.clock().now_us();
+        let second = self.recorder.live().last_second(now);
+        let (totals, ms) = (second.totals, |us: Option<u64>| {
+            us.map_or("-".to_owned(), |v| format!("{:.0} ms", v as f64 / 1e3))
+        });
+        if totals.asked == 0 {
+            return self.line(now, "still at it");
+        }
+        let classes: Vec<String> = totals
+            .by_outcome
+            .iter()
+            .filter(|(o, _)| **o != crate::model::Outcome::Ok)
+            .map(|(o, n)| format!("{o} {n}"))
+            .collect();
+        let bad = if classes.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", classes.join(", "))
+        };
+        let text = format!(
+            "load      {}/s asked, {} good, {} bad{bad}; p50 {}, p99 {}",
+            totals.asked,
+            totals.good,
+            totals.bad,
+            ms(second.p50_us),
+            ms(second.p99_us)
+        );
+        self.line(now, &text);
+    }
+
+    /// What a person should see of an event; `None` for what only the judge needs.
+    fn told(&self, event: &Event) -> Option<String> {
+        let at = |step: &str, what: &str| Some(format!("{step:<9} {what}"));
+        match event {
+            Event::Phase(phase) => Some(phase_text(*phase).to_owned()),
+            Event::Dispatched { step, targets, .. } => {
+                let action = self
+                    .plan
+                    .steps
+                    .iter()
+                    .find(|s| s.name == *step)
+                    .map_or("", |s| s.action.name());
+                let whom: Vec<String> = targets.iter().map(ToString::to_string).collect();
+                at(step, &format!("{action} {}", whom.join(", ")))
+            }
+            Event::Acknowledged {
+                step,
+                error: Some(error),
+            } => at(step, &format!("failed: {error}")),
+            Event::Effect {
+                step, component, ..
+            } => at(
+                step,
+                &component
+                    .as_ref()
+                    .map_or("in effect".to_owned(), |c| format!("in effect on {c}")),
+            ),
+            Event::Converged {
+                step,
+                complete,
+                note,
+            } => {
+                let how = if *complete { "rolled out" } else { "given up" };
+                at(
+                    step,
+                    &note
+                        .as_ref()
+                        .map_or(how.to_owned(), |n| format!("{how}: {n}")),
+                )
+            }
+            Event::Healed { step } => at(step, "healed"),
+            Event::Verified { step } => at(step, "verified"),
+            Event::NotDispatched { step, why, .. } => at(step, &format!("not dispatched: {why}")),
+            Event::LeftOut { step, flag } => at(step, &format!("left out ({flag})")),
+            Event::LeftBroken { why, .. } => Some(format!("LEFT BROKEN: {why}")),
+            Event::Steady {
+                moment,
+                held,
+                observed,
+                ..
+            } => {
+                let when = if *moment == Moment::Before {
+                    "before"
+                } else {
+                    "after"
+                };
+                Some(format!(
+                    "steady state {when}: {}: {observed}",
+                    if *held { "holds" } else { "DOES NOT HOLD" }
+                ))
+            }
+            Event::LoadFailed { why } => Some(format!("the load failed: {why}")),
+            Event::Engine {
+                component,
+                what: StackEventKind::Died { code },
+                ..
+            } => Some(format!("{component} died (exit code {code})")),
+            Event::Engine {
+                component,
+                what: StackEventKind::Started,
+                ..
+            } => Some(format!("{component} started")),
+            Event::Notified {
+                alert, resolved, ..
+            } => Some(format!(
+                "alert {alert} {}",
+                if *resolved { "resolved" } else { "notified" }
+            )),
+            Event::Gap { source, why, .. } => Some(format!("{source} did not answer: {why}")),
+            Event::Aborted { by } => Some(format!(
+                "{by}: healing everything; once more skips the report"
+            )),
+            Event::Note {
+                level: Level::Info,
+                text,
+            } => Some(text.clone()),
+            Event::Note {
+                level: Level::Warning,
+                text,
+            } => Some(format!("warning: {text}")),
+            Event::Note {
+                level: Level::Error,
+                text,
+            } => Some(format!("error: {text}")),
+            Event::Opened(_)
+            | Event::Components(_)
+            | Event::Owed { .. }
+            | Event::Mended { .. }
+            | Event::Acknowledged { error: None, .. }
+            | Event::HealBegins { .. }
+            | Event::LoadStarted { .. }
+            | Event::LoadEnded { .. }
+            | Event::Name { .. }
+            | Event::Engine { .. }
+            | Event::Starved { .. }
+            | Event::Skew { .. }
+            | Event::AlertHistory { .. }
+            | Event::Received { .. }
+            | Event::Detected { .. }
+            | Event::Rules { .. }
+            | Event::Replicas { .. }
+            | Event::Closed { .. } => None,
+        }
+    }
+}
+
+fn phase_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::StandingUp => "standing the stack up",
+        Phase::Preparing => "checking the steady state",
+        Phase::Warmup => "warm-up",
+        Phase::Drill => "the drill begins",
+        Phase::Awaiting => "load over; awaiting alerts",
+        Phase::Mending => "mending what is open",
+        Phase::Collecting => "collecting evidence",
+        Phase::TakingDown => "taking the stack down",
+    }
+}

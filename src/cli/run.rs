@@ -1,0 +1,333 @@
+//! `firedrill run`.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{Run, Ui};
+use super::exit::Exit;
+use super::judge::{Past, print};
+use super::progress::Progress;
+use super::read::{self, Scenario};
+use super::surface::Surface;
+use crate::judge;
+use crate::load::ClientChoice;
+use crate::model::{Redactor, StackSpec, Variable};
+use crate::report::{self, ReportError};
+use crate::run::{Interrupt, Order, RunError, Selection, conduct};
+use crate::stack::{self, DockerEnv, SecretStore, StackContext, StackError};
+use crate::timeline::clock::Clock;
+use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
+use crate::timeline::{Recorder, Recording, RunDir, TimelineError};
+
+pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
+    if args.ui == Ui::Tui {
+        surface.talk("error: --ui tui is not supported yet; use --ui plain");
+        return Exit::Usage;
+    }
+    // All are checked before the first is carried out: a mistake in the last file should not cost the night.
+    let mut scenarios = Vec::new();
+    let mut unusable = Exit::Pass;
+    for file in &args.files {
+        match read::read(surface, file, &args.reading).and_then(|s| allowed(surface, args, file, s))
+        {
+            Ok(scenario) => scenarios.push((file, scenario)),
+            Err(exit) => unusable = unusable.worse(exit),
+        }
+    }
+    if unusable != Exit::Pass {
+        return unusable;
+    }
+    let mut exit = Exit::Pass;
+    for (file, scenario) in scenarios {
+        read::warn(surface, file, &scenario);
+        let one = one(surface, args, file, scenario);
+        exit = exit.worse(one);
+        if matches!(
+            one,
+            Exit::HangUp | Exit::Interrupted | Exit::Terminated | Exit::LeftBroken
+        ) {
+            break;
+        }
+    }
+    exit
+}
+
+/// Checks the flags against the scenario, and asks before a stack is broken that firedrill did not start.
+fn allowed(
+    surface: &Surface,
+    args: &Run,
+    file: &Path,
+    scenario: Scenario,
+) -> Result<Scenario, Exit> {
+    let plan = &scenario.checked.plan;
+    let known = |name: &String| plan.steps.iter().any(|s| s.name == *name);
+    if let Some(name) = args.only.iter().chain(&args.skip).find(|n| !known(n)) {
+        let has: Vec<&str> = plan.steps.iter().map(|s| s.name.as_str()).collect();
+        surface.talk(&format!(
+            "error: {} has no step `{name}`; it has {}",
+            file.display(),
+            has.join(", ")
+        ));
+        return Err(Exit::Usage);
+    }
+    let foreign =
+        matches!(plan.stack, StackSpec::External(_)) && !plan.steps.is_empty() && !args.no_faults;
+    if !foreign || args.yes {
+        return Ok(scenario);
+    }
+    let what = format!(
+        "{}: firedrill did not start this stack and will break it",
+        file.display()
+    );
+    if !std::io::stdin().is_terminal() {
+        surface.talk(&format!("error: {what}; confirm with --yes"));
+        return Err(Exit::Usage);
+    }
+    surface.talk(&format!(
+        "{what}. Type the scenario's name ({}) to go on:",
+        plan.name
+    ));
+    let mut answer = String::new();
+    let typed =
+        std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == plan.name;
+    if typed {
+        Ok(scenario)
+    } else {
+        Err(Exit::Usage)
+    }
+}
+
+/// Why a run did not even begin.
+#[derive(Debug, thiserror::Error)]
+enum NotBegun {
+    #[error("the run's directory cannot be used: {0}")]
+    Recording(#[from] TimelineError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error("{path}: {source}")]
+    Io {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Runtime(std::io::Error),
+}
+
+fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let plan = scenario.checked.plan.clone();
+    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let redactor = SecretStore::new(surface.environment(), folder).redactor(&plan.variables());
+    // What failed may quote what the system under test said, and that may be a secret.
+    let surface = &surface.hiding(redactor.clone());
+    let done = runtime.map_err(NotBegun::Runtime).and_then(|runtime| {
+        // Dropping it would wait for blocking work that an abort has made pointless.
+        let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor));
+        runtime.shutdown_background();
+        done
+    });
+    let (dir, ended, hurry) = match done {
+        Ok(done) => done,
+        Err(NotBegun::Stack(error @ StackError::InvalidFile { .. })) => {
+            return surface.failed(&error, Exit::Usage);
+        }
+        Err(error) => {
+            let exit = surface.failed(&error, Exit::Inconclusive);
+            surface.result(&format!(
+                "exit {}  INCONCLUSIVE {}: not begun\n",
+                exit.code(),
+                plan.name
+            ));
+            return exit;
+        }
+    };
+    if let Err(RunError::Stack(error @ StackError::InvalidFile { .. })) = &ended {
+        return surface.failed(error, Exit::Usage);
+    }
+    if let Err(error) = &ended {
+        surface.failed(error, Exit::Inconclusive);
+    }
+    let recording = match Recording::read(dir.path()) {
+        Ok(recording) => recording,
+        Err(error) => return surface.failed(&error, Exit::Inconclusive),
+    };
+    let past = Past {
+        dir,
+        plan,
+        recording,
+    };
+    let judgement = judge::judge(&past.plan, &past.recording);
+    if hurry {
+        surface.result(&format!("{}\n", report::verdict_line(&judgement)));
+        return Exit::of_run(judgement.exit_code);
+    }
+    let mut written = report::write_all(&past.dir, &past.plan, &judgement, &past.recording);
+    if let (Ok(()), Some(summary)) = (&written, std::env::var_os("GITHUB_STEP_SUMMARY")) {
+        written = append(
+            Path::new(&summary),
+            &report::markdown(&past.plan, &judgement, &past.recording),
+        );
+    }
+    let exit = print(surface, args.format, &past, &judgement);
+    match written {
+        Ok(()) => exit,
+        // A verdict whose report could not be written is not one that a pipeline may rely on.
+        Err(error) => exit.worse(surface.failed(&error, Exit::Inconclusive)),
+    }
+}
+
+/// Adds to the job summary that other steps of the pipeline write too.
+fn append(path: &Path, text: &str) -> Result<(), ReportError> {
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path);
+    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    written.map_err(|source| ReportError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+type Done = (RunDir, Result<(), RunError>, bool);
+
+async fn carry_out(
+    surface: &Surface,
+    args: &Run,
+    file: &Path,
+    scenario: Scenario,
+    redactor: Redactor,
+) -> Result<Done, NotBegun> {
+    let (plan, env) = (scenario.checked.plan, surface.environment());
+    let io = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| NotBegun::Io { path, source }
+    };
+    let file = std::path::absolute(file).map_err(io(file))?;
+    let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let variables = plan.variables();
+    let secrets = SecretStore::new(env.clone(), scenario_dir.clone());
+    let clock = Clock::start();
+    let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
+    let dir = RunDir::create(&args.out, &plan.name, clock.zero_wall_ns(), &run)?;
+    let store = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(io(&path));
+    store(dir.scenario(), &redactor.redact(&scenario.text))?;
+    store(
+        dir.plan(),
+        &serde_json::to_string_pretty(&plan).unwrap_or_default(),
+    )?;
+    let recorder = Recorder::create(&dir, clock, redactor.clone())?;
+    let numbers: Vec<u32> = variables
+        .iter()
+        .filter_map(|v| {
+            if let Variable::FreePort(number) = v {
+                Some(*number)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let drawn = stack::free_ports(numbers.len()).map_err(|source| NotBegun::Io {
+        path: "free ports".into(),
+        source,
+    })?;
+    let ports: std::collections::BTreeMap<u32, u16> = numbers.into_iter().zip(drawn).collect();
+    let external = matches!(plan.stack, StackSpec::External(_));
+    recorder
+        .record_synced(Event::Opened(Box::new(Opened {
+            journal_version: JOURNAL_VERSION,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            run: run.clone(),
+            scenario: plan.name.clone(),
+            seed: plan.seed,
+            started_ns: clock.zero_wall_ns(),
+            boottime_ns: clock.zero_boottime_ns(),
+            boot_id: one_line("/proc/sys/kernel/random/boot_id"),
+            pid: std::process::id(),
+            pid_start: own_start(),
+            stack: plan.stack.clone(),
+            takes_down: !args.keep_stack && !external,
+            scenario_dir: scenario_dir.display().to_string(),
+            ports: ports.clone(),
+            secrets: secret_names(&variables),
+        })))
+        .await?;
+    let context = StackContext {
+        run,
+        run_dir: std::path::absolute(dir.path()).map_err(io(dir.path()))?,
+        scenario_dir: scenario_dir.clone(),
+        firedrill: std::env::current_exe().map_err(io(Path::new("this binary")))?,
+        ports,
+        secrets: Arc::new(secrets),
+        redactor,
+        docker: docker_env(&env),
+    };
+    let interrupt = Interrupt::default();
+    interrupt.listen(&recorder).map_err(NotBegun::Runtime)?;
+    let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
+        .map_err(io(&dir.run_log()))?;
+    let order = Order {
+        stack: stack::open(&plan.stack, context.clone())?,
+        plan,
+        dir: dir.clone(),
+        recorder,
+        context,
+        client: ClientChoice::Http1,
+        selection: Selection {
+            only: args.only.clone(),
+            skip: args.skip.clone(),
+            no_faults: args.no_faults,
+        },
+        keep_stack: args.keep_stack,
+        interrupt: interrupt.clone(),
+        scenario_dir,
+    };
+    let ended = conduct(order).await;
+    progress.finish().await;
+    Ok((dir, ended, interrupt.hurry.is_cancelled()))
+}
+
+fn one_line(path: &str) -> String {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// This process's start time, in clock ticks after boot: field 22 of `/proc/self/stat` (proc_pid_stat(5)).
+fn own_start() -> u64 {
+    let stat = one_line("/proc/self/stat");
+    // The second field is the name in brackets, which may hold spaces.
+    let after = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after
+        .split(' ')
+        .nth(19)
+        .and_then(|f| f.parse().ok())
+        .unwrap_or(0)
+}
+
+fn secret_names(variables: &[Variable]) -> Vec<String> {
+    let secret = |v: &&Variable| matches!(v, Variable::SecretEnv(_) | Variable::SecretFile(_));
+    variables
+        .iter()
+        .filter(secret)
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn docker_env(env: &std::collections::BTreeMap<String, String>) -> DockerEnv {
+    let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
+    DockerEnv {
+        docker_host: get("DOCKER_HOST"),
+        docker_context: get("DOCKER_CONTEXT"),
+        docker_config: get("DOCKER_CONFIG").map(PathBuf::from),
+        docker_cert_path: get("DOCKER_CERT_PATH").map(PathBuf::from),
+        docker_tls_verify: get("DOCKER_TLS_VERIFY"),
+        home: get("HOME").map(PathBuf::from),
+        path: std::env::var_os("PATH"),
+    }
+}

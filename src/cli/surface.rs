@@ -1,0 +1,108 @@
+//! Where text goes: results to stdout, talk to stderr.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+
+use super::args::Colour;
+use super::exit::Exit;
+use crate::model::Redactor;
+
+/// The process's surface: its two streams and its environment.
+pub(super) struct Surface {
+    /// Print the verdict line only.
+    pub(super) quiet: bool,
+    colour: Colour,
+    redactor: Redactor,
+}
+
+impl Surface {
+    pub(super) fn new(colour: Colour, quiet: bool) -> Self {
+        Self {
+            quiet,
+            colour,
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// The same surface, with nothing said on it that these secrets are part of.
+    pub(super) fn hiding(&self, redactor: Redactor) -> Self {
+        Self {
+            quiet: self.quiet,
+            colour: self.colour,
+            redactor,
+        }
+    }
+
+    /// The environment; what is not UTF-8 cannot be named by a scenario and is left out.
+    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+        std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect()
+    }
+
+    /// Whether results are coloured.
+    pub(super) fn colours_out(&self) -> bool {
+        self.colours(std::io::stdout().is_terminal())
+    }
+
+    /// Whether talk is coloured.
+    pub(super) fn colours_err(&self) -> bool {
+        self.colours(std::io::stderr().is_terminal())
+    }
+
+    fn colours(&self, terminal: bool) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+        match self.colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto if set("NO_COLOR") => false,
+            Colour::Auto => set("CLICOLOR_FORCE") || terminal,
+        }
+    }
+
+    /// Columns of the terminal, 80 where there is none.
+    pub(super) fn width(&self) -> usize {
+        rustix::termios::tcgetwinsize(std::io::stdout())
+            .map_or(80, |size| usize::from(size.ws_col).max(40))
+    }
+
+    /// A result.
+    pub(super) fn result(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// A result as JSON.
+    pub(super) fn json(&self, value: &impl serde::Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.result(&format!("{text}\n")),
+            Err(error) => self.talk(&format!("error: {error}")),
+        }
+    }
+
+    /// A result as it is. A reader that closed the pipe has seen enough.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _closed = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// A line for whoever watches. Nobody may be there to read it.
+    pub(super) fn talk(&self, line: &str) {
+        let line = self.redactor.redact(line);
+        let _closed = writeln!(std::io::stderr().lock(), "{line}");
+    }
+
+    /// Says what failed, with its causes.
+    pub(super) fn failed(&self, error: &dyn std::error::Error, exit: Exit) -> Exit {
+        let mut text = format!("error: {error}");
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            // Many errors repeat their cause in their own text.
+            if !text.contains(&inner.to_string()) {
+                text = format!("{text}: {inner}");
+            }
+            cause = inner.source();
+        }
+        self.talk(&text);
+        exit
+    }
+}

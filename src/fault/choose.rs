@@ -1,0 +1,172 @@
+//! Which components a step takes.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::model::{Component, ComponentId, RunState, Take};
+use crate::scenario::plan::Guards;
+
+/// Why a step takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nothing to choose from.
+    #[error("no running replica of `{service}` to take (it has {seen})")]
+    Empty { service: String, seen: String },
+    /// More asked for than there are.
+    #[error("{asked} replicas of `{service}` were to be taken, but only {running} run")]
+    TooFew {
+        service: String,
+        asked: usize,
+        running: usize,
+    },
+    /// The guard forbids it.
+    #[error(
+        "taking {taken} of {healthy} healthy replicas of `{service}` would leave fewer than guards.keep_healthy ({keep})"
+    )]
+    KeepHealthy {
+        service: String,
+        taken: usize,
+        healthy: usize,
+        keep: u32,
+    },
+}
+
+/// Chooses among the running replicas of `service`. The same seed, step and replicas give the same choice.
+///
+/// # Errors
+/// [`Refused`]: an empty selection, or one that a guard forbids, is never made smaller silently.
+pub fn choose(
+    step: &str,
+    service: &str,
+    take: Take,
+    components: &[Component],
+    seed: u64,
+    guards: &Guards,
+) -> Result<Vec<ComponentId>, Refused> {
+    let of: Vec<&Component> = components
+        .iter()
+        .filter(|c| c.id.service == service)
+        .collect();
+    let mut running: Vec<&Component> = of
+        .iter()
+        .copied()
+        .filter(|c| c.state == RunState::Running)
+        .collect();
+    if running.is_empty() {
+        let seen: Vec<String> = of
+            .iter()
+            .map(|c| format!("{} {:?}", c.id, c.state))
+            .collect();
+        let seen = if seen.is_empty() {
+            "no replica at all".to_owned()
+        } else {
+            seen.join(", ").to_lowercase()
+        };
+        return Err(Refused::Empty {
+            service: service.to_owned(),
+            seen,
+        });
+    }
+    let count = match take {
+        Take::All => running.len(),
+        Take::Count(n) => usize::try_from(n).unwrap_or(usize::MAX),
+        Take::Share(share) => ((running.len() as f64 * share.get()).floor() as usize).max(1),
+    };
+    if count > running.len() {
+        return Err(Refused::TooFew {
+            service: service.to_owned(),
+            asked: count,
+            running: running.len(),
+        });
+    }
+    running.sort_by(|a, b| a.id.cmp(&b.id));
+    // The step's name is part of the seed, so that adding a step does not change what the others take.
+    let salt = u64::from(crc32c::crc32c(step.as_bytes()));
+    running.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ (salt << 32)));
+    let taken = &running[..count];
+    let healthy = of.iter().filter(|c| c.healthy()).count();
+    let loses = taken.iter().filter(|c| c.healthy()).count();
+    let keep = guards.keep_healthy;
+    if keep > 0 && healthy.saturating_sub(loses) < usize::try_from(keep).unwrap_or(usize::MAX) {
+        return Err(Refused::KeepHealthy {
+            service: service.to_owned(),
+            taken: loses,
+            healthy,
+            keep,
+        });
+    }
+    let mut ids: Vec<ComponentId> = taken.iter().map(|c| c.id.clone()).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Health, Ratio};
+
+    fn replicas(states: &[RunState]) -> Vec<Component> {
+        let one = |(i, state): (usize, &RunState)| Component {
+            id: ComponentId::new("backend", u32::try_from(i).unwrap() + 1),
+            host: String::new(),
+            handle: String::new(),
+            name: String::new(),
+            addresses: vec![],
+            state: *state,
+            health: Health::Unchecked,
+            image: String::new(),
+            started_ns: None,
+        };
+        states.iter().enumerate().map(one).collect()
+    }
+
+    const NO_GUARD: Guards = Guards {
+        keep_healthy: 0,
+        allow_external: false,
+    };
+
+    #[test]
+    fn the_seed_decides_and_nothing_else() {
+        let three = replicas(&[RunState::Running; 3]);
+        let pick = |seed| choose("s", "backend", Take::Count(1), &three, seed, &NO_GUARD).unwrap();
+        let reversed: Vec<Component> = three.iter().rev().cloned().collect();
+        for seed in 0..50 {
+            let again = choose("s", "backend", Take::Count(1), &reversed, seed, &NO_GUARD).unwrap();
+            assert_eq!(pick(seed), again);
+        }
+        let all: std::collections::BTreeSet<_> = (0..50).flat_map(pick).collect();
+        assert_eq!(all.len(), 3, "fifty seeds choose every replica");
+    }
+
+    #[test]
+    fn shares_round_down_but_take_one() {
+        let three = replicas(&[RunState::Running; 3]);
+        let take = |take| {
+            choose("s", "backend", take, &three, 1, &NO_GUARD)
+                .unwrap()
+                .len()
+        };
+        assert_eq!(take(Take::Share(Ratio::new(0.5).unwrap())), 1);
+        assert_eq!(take(Take::Share(Ratio::new(0.1).unwrap())), 1);
+        assert_eq!(take(Take::All), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_refused() {
+        let dead = replicas(&[RunState::Exited, RunState::Paused]);
+        let all = |c: &[Component], n, keep| {
+            let guards = Guards {
+                keep_healthy: keep,
+                allow_external: false,
+            };
+            choose("s", "backend", Take::Count(n), c, 1, &guards)
+        };
+        assert!(matches!(all(&dead, 1, 0), Err(Refused::Empty { .. })));
+        assert!(matches!(all(&[], 1, 0), Err(Refused::Empty { .. })));
+        let two = replicas(&[RunState::Running, RunState::Running, RunState::Exited]);
+        assert!(matches!(all(&two, 3, 0), Err(Refused::TooFew { .. })));
+        assert!(matches!(all(&two, 1, 2), Err(Refused::KeepHealthy { .. })));
+        assert!(all(&two, 1, 1).is_ok());
+    }
+}

@@ -1,0 +1,12 @@
+//! Making a fault: choosing its targets, writing down its undo, injecting it, and telling its effect from an engine's
+//! events. Mending is [`crate::restore`]'s.
+
+mod choose;
+mod effect;
+mod inject;
+mod outline;
+
+pub use choose::{Refused, choose};
+pub use effect::{Awaited, awaited, patience};
+pub use inject::{InjectError, Prepared, injections, prepare};
+pub use outline::{Outline, outline};

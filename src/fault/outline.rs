@@ -1,0 +1,172 @@
+//! A step in words, before anything is touched: whom it takes, the call, the undo, how long, and what it needs.
+
+use serde::Serialize;
+
+use crate::model::{Action, StackSpec, Take, UpdateChange};
+use crate::scenario::plan::StepPlan;
+
+/// A step in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outline {
+    /// The action, as in the scenario.
+    pub action: String,
+    /// Whom it may take, and how they are chosen.
+    pub takes: String,
+    /// The call that makes the fault.
+    pub call: String,
+    /// What puts it right.
+    pub undo: String,
+    /// How long it is kept.
+    pub until: String,
+    /// Permissions that it takes.
+    pub needs: String,
+}
+
+/// Puts a step into words for the platform it runs on. Variables stay unresolved.
+#[must_use]
+pub fn outline(step: &StepPlan, stack: &StackSpec) -> Outline {
+    let platform = match stack {
+        StackSpec::Compose(_) => "the Docker engine's API",
+        StackSpec::External(e) if e.compose_project.is_some() => "the Docker engine's API",
+        StackSpec::Process(_) => "signals to firedrill's own child processes",
+        StackSpec::External(_) | StackSpec::Fake(_) => "nothing of the platform",
+    };
+    let (call, undo) = call_and_undo(&step.action, step.hold.is_some());
+    let own = matches!(
+        step.action,
+        Action::Http { .. }
+            | Action::Command { .. }
+            | Action::Update {
+                change: UpdateChange::By { .. },
+                ..
+            }
+    );
+    Outline {
+        action: step.action.name().to_owned(),
+        takes: takes(&step.action),
+        call,
+        undo,
+        until: until(step),
+        needs: if own {
+            "what the user's own call or command needs".to_owned()
+        } else {
+            platform.to_owned()
+        },
+    }
+}
+
+fn takes(action: &Action) -> String {
+    let Some(target) = action.target() else {
+        return "nothing of the stack that firedrill knows of".to_owned();
+    };
+    match action.take() {
+        None => format!("the whole of {target}"),
+        Some(Take::All) => format!("every running replica of {target}"),
+        Some(Take::Count(1)) => format!("one running replica of {target}, chosen by the seed"),
+        Some(Take::Count(n)) => format!("{n} running replicas of {target}, chosen by the seed"),
+        Some(Take::Share(share)) => {
+            format!(
+                "{share} of the running replicas of {target} (rounded down, at least one), chosen by the seed"
+            )
+        }
+    }
+}
+
+fn call_and_undo(action: &Action, held: bool) -> (String, String) {
+    let words = |run: &[crate::model::Template]| {
+        run.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let own = |undo: &Option<Vec<crate::model::Template>>| {
+        undo.as_ref().map_or("none".to_owned(), |u| words(u))
+    };
+    let running = "the component runs again";
+    match action {
+        Action::Kill { signal, .. } => {
+            let name = format!("{signal:?}").to_uppercase();
+            let undo = if held {
+                running
+            } else {
+                "left to the restart policy; started if it has not come back"
+            };
+            (format!("{name} to the main process"), undo.to_owned())
+        }
+        Action::Stop { grace, .. } => (
+            format!("SIGTERM, SIGKILL after {grace:?}"),
+            running.to_owned(),
+        ),
+        Action::Pause { .. } => (
+            "freeze".to_owned(),
+            "the component is not frozen".to_owned(),
+        ),
+        Action::Restart { grace, .. } => (
+            format!("stop (SIGKILL after {grace:?}), start"),
+            running.to_owned(),
+        ),
+        Action::Disconnect { network, .. } => {
+            let network = network.as_deref().unwrap_or("its only network");
+            (
+                format!("disconnect from {network}"),
+                format!("connected to {network} again, same names and address"),
+            )
+        }
+        Action::Scale { replicas, .. } => (
+            format!("scale to {replicas} replicas"),
+            "the replicas as before".to_owned(),
+        ),
+        Action::Exec { run, undo, .. } => (format!("run inside: {}", words(run)), own(undo)),
+        Action::Http { call, undo } => {
+            let undo = undo
+                .as_ref()
+                .map_or("none".to_owned(), |u| format!("{} {}", u.method, u.url));
+            (format!("{} {}", call.method, call.url), undo)
+        }
+        Action::Command { run, undo } => (words(run), own(undo)),
+        Action::Update { change, keep, .. } => {
+            let (call, undo) = match change {
+                UpdateChange::Image(image) => {
+                    (format!("replace one by one with image {image}"), None)
+                }
+                UpdateChange::Env(env) => {
+                    let names: Vec<&str> = env.keys().map(String::as_str).collect();
+                    (
+                        format!("replace one by one with {} set", names.join(", ")),
+                        None,
+                    )
+                }
+                UpdateChange::Command(command) => (
+                    format!("replace one by one running {}", words(command)),
+                    None,
+                ),
+                UpdateChange::By { run, undo } => (words(run), Some(own(undo))),
+            };
+            let undo = undo.unwrap_or_else(|| "the definition as before".to_owned());
+            (
+                call,
+                if *keep {
+                    format!("{undo}, unless the update goes through (keep: true)")
+                } else {
+                    undo
+                },
+            )
+        }
+    }
+}
+
+fn until(step: &StepPlan) -> String {
+    match (step.hold, &step.action) {
+        (Some(hold), _) => format!("{} after its effect", humantime::format_duration(hold)),
+        (None, Action::Kill { .. } | Action::Restart { .. }) => {
+            "it is back, at the latest when the load ends".to_owned()
+        }
+        (
+            None,
+            Action::Http { undo: None, .. }
+            | Action::Command { undo: None, .. }
+            | Action::Exec { undo: None, .. },
+        ) => "its effect, for nothing is to be undone".to_owned(),
+        (None, _) => "the load ends".to_owned(),
+    }
+}

@@ -1,0 +1,268 @@
+//! What is the same however doubtful requests are read: the facts, the watches, the windows.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Action, ComponentId};
+use crate::scenario::plan::{LoadPlan, Plan};
+use crate::timeline::Recording;
+use crate::timeline::event::Event;
+use crate::timeline::tally::{
+    self, Doubt, Exposure, Readmission, StepFacts, WatchFacts, WatchSpan, WindowSpan,
+};
+
+use super::facts::Facts;
+use super::promise::micros;
+
+/// A watch, and what limits it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    pub(super) span: WatchSpan,
+    /// It ended before it saw enough for its objectives to be met.
+    pub(super) cut: bool,
+    /// The first dispatch of another step within it.
+    pub(super) shared_us: Option<i64>,
+}
+
+/// A run before its judge.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) recording: &'a Recording,
+    pub(super) facts: Facts<'a>,
+    pub(super) doubt: Doubt,
+    /// Of the steps that were dispatched, by name.
+    pub(super) watches: BTreeMap<String, Watch>,
+    /// Due times of the baseline.
+    pub(super) baseline_us: (i64, i64),
+    /// End of the load, or of what is known of it.
+    pub(super) load_end_us: i64,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(plan: &'a Plan, recording: &'a Recording) -> Self {
+        let facts = Facts::of(plan, recording);
+        let started = facts.load_started.map_or(0, |l| l.started_us);
+        let zero = facts.load_started.map_or(0, |l| l.steps_zero_us);
+        let doubt = Doubt::new(&recording.requests, started, &facts.starved_us);
+        let load_end_us = load_end(plan, recording, &facts);
+        let first = facts.first_dispatch_us().unwrap_or(i64::MAX);
+        let mut case = Self {
+            plan,
+            recording,
+            doubt,
+            watches: BTreeMap::new(),
+            baseline_us: (zero, first),
+            load_end_us,
+            facts,
+        };
+        case.watches = case
+            .facts
+            .steps
+            .iter()
+            .filter_map(|step| Some((step.name.clone(), case.watch(step)?)))
+            .collect();
+        case
+    }
+
+    fn watch(&self, step: &StepFacts) -> Option<Watch> {
+        let dispatched_us = step.dispatched_us?;
+        let planned = self.facts.planned(step)?;
+        let facts = WatchFacts {
+            effect_us: step.effect_us(),
+            // What was given up is put back: its end is that undo's, as after a hold.
+            held: planned.hold.is_some() || step.converged.as_ref().is_some_and(|c| !c.complete),
+            over_us: step.over_us(),
+            old_answers_us: &self.old_answers(step),
+            readmission: self.readmission(step, &planned.action),
+            settle_us: self.settle_us(None, dispatched_us),
+            load_end_us: self.load_end_us,
+        };
+        let end = tally::watch_end(&facts, i64::MAX)?;
+        let end_us = end.end_us.max(dispatched_us);
+        let shared_us = self
+            .facts
+            .next_dispatch_us(step)
+            .filter(|other| *other < end_us);
+        Some(Watch {
+            span: WatchSpan {
+                dispatched_us,
+                healed_us: step.healed_us,
+                end_us,
+            },
+            cut: !end.can_pass,
+            shared_us,
+        })
+    }
+
+    /// Mean spacing, in µs, of a journey's requests (or all) as planned at `at_us`.
+    pub(super) fn slot_us(&self, journey: Option<usize>, at_us: i64) -> i64 {
+        let (Some(load), Some(start)) = (&self.plan.load, self.facts.load_started) else {
+            return 1_000_000;
+        };
+        let schedule = load.schedule();
+        // A dispatch at the very end goes by the last planned rate.
+        let last = micros(schedule.length()) - 1;
+        let into = (at_us - start.started_us).clamp(0, last.max(0));
+        let rate = schedule.rate_at(std::time::Duration::from_micros(into.unsigned_abs()));
+        let requests: f64 = match journey {
+            Some(index) => load.request_rate(index, rate),
+            None => (0..load.journeys.len())
+                .map(|i| load.request_rate(i, rate))
+                .sum(),
+        };
+        (1e6 / requests.max(1e-3)).round() as i64
+    }
+
+    /// Quiet time of a journey; a watch's (`None`) is the longest of them.
+    pub(super) fn settle_us(&self, journey: Option<usize>, at_us: i64) -> i64 {
+        let set = micros(self.plan.recovery.settle);
+        let of = |journey| tally::settle_us(set, self.slot_us(journey, at_us));
+        match journey {
+            Some(_) => of(journey),
+            None => (0..self.journeys().len())
+                .map(|i| of(Some(i)))
+                .max()
+                .unwrap_or_else(|| of(None)),
+        }
+    }
+
+    /// Quiet time of all requests taken together.
+    pub(super) fn settle_of_all_us(&self, at_us: i64) -> i64 {
+        tally::settle_us(micros(self.plan.recovery.settle), self.slot_us(None, at_us))
+    }
+
+    /// The plan's journeys.
+    pub(super) fn journeys(&self) -> &'a [crate::scenario::plan::JourneyPlan] {
+        self.plan
+            .load
+            .as_ref()
+            .map_or(&[], |load: &LoadPlan| load.journeys.as_slice())
+    }
+
+    /// The windows of the run.
+    pub(super) fn windows(&self) -> Vec<WindowSpan> {
+        let Some(start) = self.facts.load_started else {
+            return Vec::new();
+        };
+        let watches: Vec<(String, i64, i64)> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|s| {
+                let watch = self.watches.get(&s.name)?;
+                Some((s.name.clone(), watch.span.dispatched_us, watch.span.end_us))
+            })
+            .collect();
+        tally::spans(start.steps_zero_us, &watches)
+    }
+
+    /// What the answers tell of a victim; `None` where nobody knows who answers.
+    pub(super) fn exposure(&self, watch: &Watch, victim: &ComponentId) -> Option<Exposure> {
+        tally::exposure(
+            &self.recording.requests,
+            &self.instances(|id| id == victim),
+            &self.instances(|id| id.service == victim.service),
+            watch.span,
+        )
+    }
+
+    /// Whether a step's victims served callers before it; `None` where that cannot be known.
+    pub(super) fn exposed(&self, step: &StepFacts) -> Option<bool> {
+        let watch = self.watches.get(&step.name)?;
+        let each: Vec<bool> = step
+            .targets
+            .iter()
+            .map(|victim| Some(self.exposure(watch, victim)?.exposed))
+            .collect::<Option<_>>()?;
+        let takes_some = self.facts.planned(step)?.action.take().is_some();
+        match (each.is_empty(), takes_some) {
+            (true, _) => None,
+            // Each of the taken must have had traffic to lose; a roll-out goes over all there are.
+            (false, true) => Some(each.into_iter().all(|e| e)),
+            (false, false) => Some(each.into_iter().any(|e| e)),
+        }
+    }
+
+    /// Numbers of the instance names that components of this kind went by at any time.
+    fn instances(&self, is: impl Fn(&ComponentId) -> bool) -> Vec<u16> {
+        self.recording.instances.ids(|name| {
+            self.facts.entries.iter().any(|e| match &e.event {
+                Event::Components(all) => all.iter().any(|c| is(&c.id) && c.answers_to(name)),
+                _ => false,
+            })
+        })
+    }
+
+    fn readmission(&self, step: &StepFacts, action: &Action) -> Readmission {
+        let Some(over_us) = step.over_us().filter(|_| action.take().is_some()) else {
+            return Readmission::NotAwaited;
+        };
+        let mut last = None;
+        for victim in &step.targets {
+            if self.instances(|id| id.service == victim.service).is_empty() {
+                return Readmission::NotAwaited;
+            }
+            let names = self.instances(|id| id == victim);
+            let again = self
+                .recording
+                .requests
+                .iter()
+                .filter(|r| r.good && r.done_us >= over_us && names.contains(&r.instance))
+                .map(|r| r.done_us)
+                .min();
+            let Some(again) = again else {
+                return Readmission::Awaited;
+            };
+            last = last.max(Some(again));
+        }
+        last.map_or(Readmission::NotAwaited, Readmission::Seen)
+    }
+
+    /// Completions of answers of the versions that an update replaced: those that answered just before it, where
+    /// another one answered after it.
+    fn old_answers(&self, step: &StepFacts) -> Vec<i64> {
+        let Some(dispatched) = step
+            .dispatched_us
+            .filter(|_| step.converged.as_ref().is_some_and(|c| c.complete))
+        else {
+            return Vec::new();
+        };
+        let named = || self.recording.requests.iter().filter(|r| r.version != 0);
+        let recent = dispatched - RECENT_US..dispatched;
+        let old: Vec<u16> = named()
+            .filter(|r| recent.contains(&r.done_us))
+            .map(|r| r.version)
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        let after = || named().filter(|r| r.done_us >= dispatched);
+        if !after().any(|r| !old.contains(&r.version)) {
+            return Vec::new();
+        }
+        let mut answers: Vec<i64> = after()
+            .filter(|r| old.contains(&r.version))
+            .map(|r| r.done_us)
+            .collect();
+        answers.sort_unstable();
+        answers
+    }
+}
+
+/// How far back an answer shows which version served when an update began, µs.
+const RECENT_US: i64 = 10_000_000;
+
+/// When the load ended: as planned, or earlier where it was cut off; without a load, when observation did.
+fn load_end(plan: &Plan, recording: &Recording, facts: &Facts<'_>) -> i64 {
+    let (Some(load), Some(start)) = (&plan.load, facts.load_started) else {
+        return facts.observed_until_us;
+    };
+    let planned = start.started_us + micros(load.schedule().length());
+    match facts.load_ended {
+        Some(end) => planned.min(end.at_us),
+        None => recording
+            .requests
+            .last()
+            .map_or(start.started_us, |r| r.due_us)
+            .min(planned),
+    }
+}

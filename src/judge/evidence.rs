@@ -1,0 +1,394 @@
+//! What an objective is judged by: the recording, read one way as to its doubtful requests.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use crate::model::{ComponentId, RequestRecord};
+use crate::scenario::plan::{Objective, Of};
+use crate::timeline::tally::{
+    self, Counts, Dossier, DossierInput, Exposure, Reading, Standing, StepFacts, View, WatchSpan,
+    WindowTally,
+};
+
+use super::case::{Case, Watch};
+use super::facts::Facts;
+use super::promise::{Finding, journey, secs};
+use super::result::Figure;
+use super::verdict::Verdict;
+use super::{availability, latency};
+
+/// The failover tables of a step.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) all: Dossier,
+    /// In the plan's order.
+    pub(super) journeys: Vec<Dossier>,
+}
+
+/// One of them, before an objective.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    pub(super) dossier: &'a Dossier,
+    pub(super) span: WatchSpan,
+    /// Due time of the last bad request within the watch.
+    pub(super) last_bad_us: Option<i64>,
+}
+
+/// The case under one reading.
+pub(super) struct Evidence<'a> {
+    pub(super) case: &'a Case<'a>,
+    pub(super) facts: &'a Facts<'a>,
+    view: View<'a>,
+    tables: BTreeMap<&'a str, Tables>,
+    windows: OnceCell<Vec<WindowTally>>,
+    baseline_broken: OnceCell<bool>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn new(case: &'a Case<'a>, reading: Reading) -> Self {
+        let view = View {
+            doubt: &case.doubt,
+            reading,
+        };
+        let tables = case
+            .watches
+            .iter()
+            .filter(|_| case.facts.load_started.is_some())
+            .map(|(name, watch)| {
+                let span = watch.span;
+                (
+                    name.as_str(),
+                    tables(case, view, &case.recording.requests, span),
+                )
+            })
+            .collect();
+        Self {
+            case,
+            facts: &case.facts,
+            view,
+            tables,
+            windows: OnceCell::new(),
+            baseline_broken: OnceCell::new(),
+        }
+    }
+
+    /// The watch of a step that was dispatched.
+    pub(super) fn watch(&self, step: &str) -> Option<&'a Watch> {
+        self.case.watches.get(step)
+    }
+
+    /// The failover tables of a step that was dispatched under load.
+    pub(super) fn tables(&self, step: &str) -> Option<&Tables> {
+        self.tables.get(step)
+    }
+
+    /// What the answers tell of a victim.
+    pub(super) fn traffic(&self, step: &StepFacts, victim: &ComponentId) -> Option<Exposure> {
+        self.case.exposure(self.watch(&step.name)?, victim)
+    }
+
+    /// Judges the requests due in a window: `judge` gets their counts. A baseline that breaks the limit on its own is
+    /// a miss, whatever the window says.
+    pub(super) fn in_window(
+        &self,
+        during: &str,
+        of: &Of,
+        judge: impl Fn(&Counts) -> Finding,
+    ) -> Finding {
+        let Some(counts) = self.counts(during, of) else {
+            return Finding::no_data(format!("there was no window {during}"));
+        };
+        let mut finding = judge(counts);
+        if let (Some(step), Some(watch)) = (self.facts.step(during), self.watch(during)) {
+            if step.effects.is_empty() {
+                finding = finding.but(format!("no effect of {during} was observed"));
+            } else if watch.cut {
+                finding = finding.but(CUT);
+            }
+        }
+        if during == "baseline" {
+            return finding;
+        }
+        match self.counts("baseline", of).map(judge) {
+            Some(before) if before.proven_miss() && finding.verdict != Verdict::Fail => {
+                finding.verdict = Verdict::Fail;
+                finding.note("the baseline, before the first fault, already breaks this limit")
+            }
+            _ => finding,
+        }
+    }
+
+    /// The requests of every window, counted.
+    pub(super) fn windows(&self) -> &[WindowTally] {
+        self.windows.get_or_init(|| {
+            let requests = &self.case.recording.requests;
+            let journeys = self.case.journeys().len();
+            let spans = self.case.windows().into_iter();
+            spans
+                .map(|span| tally::tally(requests, span, journeys, self.view))
+                .collect()
+        })
+    }
+
+    /// Requests due in a window, counted.
+    fn counts(&self, window: &str, of: &Of) -> Option<&Counts> {
+        let tally = self.windows().iter().find(|w| w.span.name == window)?;
+        match journey(of) {
+            None => Some(&tally.all),
+            Some(name) => {
+                let index = self.case.journeys().iter().position(|j| j.name == name)?;
+                tally.journeys.get(index)
+            }
+        }
+    }
+
+    /// Whether the baseline breaks a limit of the scenario on its own: then nothing after it shows what a fault did.
+    pub(super) fn baseline_broken(&self) -> bool {
+        *self.baseline_broken.get_or_init(|| {
+            self.case.plan.objectives.iter().any(|objective| {
+                let before = |of| self.counts("baseline", of);
+                let finding = match objective {
+                    Objective::Availability { at_least, of, .. } => {
+                        before(of).map(|c| availability::share(c, at_least.get()))
+                    }
+                    Objective::Latency {
+                        percentile,
+                        within,
+                        of,
+                        ..
+                    } => before(of).map(|c| latency::percentile(c, *percentile, *within)),
+                    Objective::Failover { .. }
+                    | Objective::Lost { .. }
+                    | Objective::Detection { .. }
+                    | Objective::UpdateWithin { .. }
+                    | Objective::UpdateLost { .. }
+                    | Objective::UpdateMinHealthy { .. }
+                    | Objective::Alert { .. }
+                    | Objective::OtherAlerts { .. }
+                    | Objective::LatencyBack { .. } => None,
+                };
+                finding.is_some_and(|f| f.proven_miss())
+            })
+        })
+    }
+
+    /// Judges a step's failover table of the journey named, or the worst of all journeys.
+    pub(super) fn of_journeys(
+        &self,
+        step: &str,
+        of: &Of,
+        judge: impl Fn(&Table<'_>) -> Finding,
+    ) -> Finding {
+        let journeys = self.case.journeys();
+        self.of_step(step, |requests, tables, span| {
+            let each = journeys.iter().enumerate().zip(&tables.journeys);
+            let worst = each
+                .filter(|((_, j), _)| journey(of).is_none_or(|name| j.name == name))
+                .map(|((index, j), dossier)| {
+                    let last_bad_us = self.last_bad(requests, Some(index), span);
+                    let mut finding = judged(&judge, dossier, span, last_bad_us);
+                    finding.worst = Some(j.name.clone());
+                    finding
+                })
+                .max_by(|a, b| {
+                    a.verdict
+                        .cmp(&b.verdict)
+                        .then(a.size().total_cmp(&b.size()))
+                });
+            match worst {
+                Some(mut finding) => {
+                    finding.worst = finding
+                        .worst
+                        .filter(|_| *of == Of::All && journeys.len() > 1);
+                    finding
+                }
+                None => Finding::no_data("the load has no such journey"),
+            }
+        })
+    }
+
+    /// Judges a step's failover table of the journey named, or of all requests taken together.
+    pub(super) fn of_all(
+        &self,
+        step: &str,
+        of: &Of,
+        judge: impl Fn(&Table<'_>) -> Finding,
+    ) -> Finding {
+        if *of != Of::All {
+            return self.of_journeys(step, of, judge);
+        }
+        self.of_step(step, |requests, tables, span| {
+            let last_bad_us = self.last_bad(requests, None, span);
+            judged(&judge, &tables.all, span, last_bad_us)
+        })
+    }
+
+    /// Judges a step by its tables, and bounds what they prove: the fault must have had an effect on somebody who was
+    /// exposed, and its watch must be whole and its own.
+    fn of_step(
+        &self,
+        name: &str,
+        judge: impl Fn(&[RequestRecord], &Tables, WatchSpan) -> Finding,
+    ) -> Finding {
+        let (Some(step), Some(watch)) = (self.facts.step(name), self.watch(name)) else {
+            return Finding::no_data(format!("{name} was never dispatched"));
+        };
+        let Some(tables) = self.tables(name) else {
+            return Finding::no_data("there was no load");
+        };
+        let requests = &self.case.recording.requests;
+        let mut finding = judge(requests, tables, watch.span);
+        if let Some(other) = watch.shared_us {
+            let early = WatchSpan {
+                end_us: other,
+                ..watch.span
+            };
+            let requests = &requests[..requests.partition_point(|r| r.due_us < other)];
+            let tables = self::tables(self.case, self.view, requests, early);
+            let settle = self.case.settle_us(None, watch.span.dispatched_us);
+            let early = judge(requests, &tables, early);
+            finding = overlapped(early, finding, step, watch, other, settle);
+        } else if let Some(other) = self.facts.dispatch_from_us(step, watch.span.end_us) {
+            // The stretch that closes an episode may run past the watch's end, but not into another step.
+            let requests = &requests[..requests.partition_point(|r| r.due_us < other)];
+            let tables = self::tables(self.case, self.view, requests, watch.span);
+            finding = judge(requests, &tables, watch.span);
+        }
+        if step.effects.is_empty() {
+            finding = finding.but("no effect of the fault was observed");
+        }
+        if watch.cut {
+            finding = finding.but(CUT);
+        }
+        if self.case.exposed(step) == Some(false) {
+            finding = finding
+                .but("the victim had answered nobody in the 10 s before: it was not exposed");
+        }
+        finding
+    }
+
+    /// Due time of the last bad request of a watch.
+    fn last_bad(
+        &self,
+        requests: &[RequestRecord],
+        journey: Option<usize>,
+        span: WatchSpan,
+    ) -> Option<i64> {
+        requests
+            .iter()
+            .rev()
+            .filter(|r| r.due_us < span.end_us)
+            .filter(|r| journey.is_none_or(|j| usize::from(r.journey) == j))
+            .find(|r| self.view.of(r) == Standing::Bad)
+            .map(|r| r.due_us.max(span.dispatched_us))
+    }
+
+    /// Bounds what rests on another clock and another source: the clock may not be off by as much as the figure, nor
+    /// the source be silent between these two moments.
+    pub(super) fn with_clock(
+        &self,
+        source: &str,
+        figure: Option<Figure>,
+        watched_us: (i64, i64),
+        finding: Finding,
+    ) -> Finding {
+        let off = self.facts.skews.get(source).copied().unwrap_or(0);
+        let finding = match figure {
+            Some(figure) if off as f64 > figure.value().abs() => finding.open(format!(
+                "{source}'s clock may be off by {}, more than the figure itself",
+                secs(off)
+            )),
+            _ => finding,
+        };
+        self.without_gap(source, watched_us, finding)
+    }
+
+    /// Nothing is proven by a source that was silent between these two moments.
+    pub(super) fn without_gap(
+        &self,
+        source: &str,
+        (from_us, to_us): (i64, i64),
+        finding: Finding,
+    ) -> Finding {
+        match self.facts.gap(source, from_us, to_us) {
+            Some(gap) => finding.open(format!(
+                "{source} did not answer for {}: {}",
+                secs(gap.to_us - gap.from_us),
+                gap.why
+            )),
+            None => finding,
+        }
+    }
+}
+
+const CUT: &str = "its watch was cut short: the load ended too soon after the fault";
+
+fn judged(
+    judge: &impl Fn(&Table<'_>) -> Finding,
+    dossier: &Dossier,
+    span: WatchSpan,
+    last_bad_us: Option<i64>,
+) -> Finding {
+    if dossier.requests == 0 {
+        return Finding::no_data("no request was due in its watch");
+    }
+    judge(&Table {
+        dossier,
+        span,
+        last_bad_us,
+    })
+}
+
+/// What a watch proves that another step's dispatch fell into: a miss before it stands, and so does what had settled
+/// before it. `early` goes by the requests due before that dispatch, `whole` by all.
+fn overlapped(
+    early: Finding,
+    whole: Finding,
+    step: &StepFacts,
+    watch: &Watch,
+    other_us: i64,
+    settle_us: i64,
+) -> Finding {
+    let settled = match step.effect_us() {
+        Some(effect) => early.verdict == Verdict::Pass && effect + settle_us <= other_us,
+        None => false,
+    };
+    // What the heal did is only known where it came before, too, or where nothing at all was amiss.
+    let healed = watch
+        .span
+        .healed_us
+        .is_some_and(|at| at + settle_us <= other_us);
+    match early.verdict {
+        Verdict::Fail | Verdict::LeftBroken => early.note("missed before another step began"),
+        Verdict::Pass if settled && (healed || whole.verdict == Verdict::Pass) => {
+            early.note("settled before another step began")
+        }
+        Verdict::Pass | Verdict::Inconclusive => {
+            whole.open("another step began before this one had settled: its figures hold both")
+        }
+    }
+}
+
+/// The failover tables of a watch, from these requests.
+fn tables(case: &Case<'_>, view: View<'_>, requests: &[RequestRecord], watch: WatchSpan) -> Tables {
+    let of = |journey: Option<usize>| {
+        let at = watch.dispatched_us;
+        tally::dossier(&DossierInput {
+            requests,
+            journey: journey.and_then(|j| u16::try_from(j).ok()),
+            view,
+            watch,
+            baseline_us: case.baseline_us,
+            settle_us: match journey {
+                Some(_) => case.settle_us(journey, at),
+                None => case.settle_of_all_us(at),
+            },
+            slot_us: case.slot_us(journey, at),
+            allowance: case.plan.recovery.bad,
+        })
+    };
+    Tables {
+        all: of(None),
+        journeys: (0..case.journeys().len()).map(|i| of(Some(i))).collect(),
+    }
+}

@@ -1,0 +1,111 @@
+//! No alert that is neither expected nor allowed.
+
+use std::collections::BTreeSet;
+
+use crate::scenario::plan::{Objective, Plan};
+use crate::timeline::event::{AlertState, Event};
+
+use super::alert_story::{Labels, labels, matches};
+use super::evidence::Evidence;
+use super::promise::{Finding, Heading, Promise};
+use super::result::{Figure, Unit};
+
+/// Alerts of these severities that began firing after the first dispatch.
+pub(super) struct Others<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) severities: &'a [String],
+    pub(super) allow: &'a [String],
+}
+
+impl Promise for Others<'_> {
+    fn heading(&self) -> Heading {
+        Heading::new("alerts.others", Figure::Whole(0), Unit::Count)
+    }
+
+    fn judge(&self, evidence: &Evidence<'_>) -> Finding {
+        let facts = evidence.facts;
+        let Some(rules) = facts.rules else {
+            return Finding::no_data("Prometheus' rules and alerts were never read");
+        };
+        let from = facts
+            .first_dispatch_us()
+            .or(facts.load_started.map(|l| l.steps_zero_us));
+        let Some(from) = from else {
+            return Finding::no_data("no step was dispatched and no load began");
+        };
+        let expected = self.expected(evidence);
+        let mut fired: BTreeSet<String> = BTreeSet::new();
+        let mut times = 0;
+        for entry in facts.entries {
+            let Event::AlertHistory {
+                alert,
+                labels: has,
+                spans,
+            } = &entry.event
+            else {
+                continue;
+            };
+            let severity = has.get("severity").or_else(|| rules.get(alert));
+            let watched = severity.is_some_and(|s| self.severities.contains(s));
+            // An expected alert is excused from its own step on, not before.
+            let excused_from = if self.allow.contains(alert) {
+                i64::MIN
+            } else {
+                let its = expected
+                    .iter()
+                    .filter(|(name, wanted, _)| name == alert && matches(wanted, has));
+                its.map(|(_, _, from)| *from).min().unwrap_or(i64::MAX)
+            };
+            let began = spans
+                .iter()
+                .filter(|s| s.state == AlertState::Firing && s.from_us >= from)
+                .filter(|s| s.from_us < excused_from)
+                .count() as u64;
+            if watched && began > 0 {
+                times += began;
+                fired.insert(format!("{alert} fired: {}", listed(has)));
+            }
+        }
+        let mut finding = Finding::count(times, 0);
+        finding.notes = fired.into_iter().collect();
+        if times > 0 {
+            return finding;
+        }
+        evidence.without_gap("prometheus", (from, facts.observed_until_us), finding)
+    }
+}
+
+impl<'a> Others<'a> {
+    /// The alerts that the scenario expects of steps that were dispatched, with their labels filled in where the
+    /// victims are known, and since when.
+    fn expected(&self, evidence: &Evidence<'_>) -> Vec<(&'a str, Labels, i64)> {
+        let mut expected = Vec::new();
+        for objective in &self.plan.objectives {
+            if let Objective::Alert {
+                alert,
+                labels: templates,
+                after,
+                ..
+            } = objective
+                && let Some(step) = evidence.facts.step(after)
+                && let Some(from) = step.dispatched_us
+                && let Ok(each) = labels(evidence.facts, step, templates)
+            {
+                expected.extend(
+                    each.into_iter()
+                        .map(|labels| (alert.as_str(), labels, from)),
+                );
+            }
+        }
+        expected
+    }
+}
+
+/// `instance=10.0.0.3:8000, severity=critical`.
+fn listed(labels: &Labels) -> String {
+    labels
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,91 @@
+//! Whether everything that was broken or started was put back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Action, Undo};
+use crate::scenario::plan::Plan;
+use crate::timeline::Recording;
+use crate::timeline::event::Event;
+
+use super::result::RecoveryResult;
+
+/// Every undo that is still owed, and every one that was given up.
+pub(super) fn recovery(plan: &Plan, recording: &Recording) -> RecoveryResult {
+    let mut owed: BTreeMap<u64, (String, &str)> = BTreeMap::new();
+    let mut mended: BTreeSet<u64> = BTreeSet::new();
+    let mut stays: BTreeSet<u64> = BTreeSet::new();
+    for entry in &recording.entries {
+        match &entry.event {
+            Event::Owed { id, step, undo } if kept(plan, recording, step.as_deref(), undo) => {
+                // A kept update is put back all the same where it failed, and that may fail, too.
+                stays.extend((*undo == Undo::Down).then_some(*id));
+            }
+            Event::Owed { id, step, undo } => {
+                let what = describe(step.as_deref(), undo);
+                owed.insert(*id, (what, "nothing confirms that it was done"));
+            }
+            Event::Mended { id, .. } => {
+                mended.insert(*id);
+            }
+            Event::LeftBroken { id, why } if !stays.contains(id) => {
+                mended.remove(id);
+                let left = owed.entry(*id);
+                left.or_insert_with(|| (format!("undo {id}"), "")).1 = why;
+            }
+            _ => {}
+        }
+    }
+    owed.retain(|id, _| !mended.contains(id));
+    RecoveryResult {
+        clean: owed.is_empty(),
+        left: owed
+            .into_values()
+            .map(|(what, why)| format!("{what}: {why}"))
+            .collect(),
+    }
+}
+
+/// What is left as it is on purpose: an adopted or kept stack, a kept update, a fault without an undo.
+fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> bool {
+    match undo {
+        Undo::Down => !recording.opened.takes_down,
+        Undo::Nothing => true,
+        Undo::Running { .. }
+        | Undo::Unpaused { .. }
+        | Undo::Connected { .. }
+        | Undo::Replicas { .. }
+        | Undo::Definition { .. }
+        | Undo::Exec { .. }
+        | Undo::Http { .. }
+        | Undo::Command { .. } => plan.steps.iter().any(|s| {
+            Some(s.name.as_str()) == step && matches!(s.action, Action::Update { keep: true, .. })
+        }),
+    }
+}
+
+/// What is owed, in words.
+fn describe(step: Option<&str>, undo: &Undo) -> String {
+    let call = match undo {
+        Undo::Down => "take the stack down".to_owned(),
+        Undo::Running { component } => format!("start {component}"),
+        Undo::Unpaused { component } => format!("unpause {component}"),
+        Undo::Connected {
+            component, network, ..
+        } => format!("connect {component} to {network}"),
+        Undo::Replicas { service, indexes } => {
+            format!("set {service} to {} replicas", indexes.len())
+        }
+        Undo::Definition { service, image, .. } => format!("put {service} back to {image}"),
+        Undo::Exec { component, .. } => format!("run the undo in {component}"),
+        Undo::Http { call } => format!("call {} {}", call.method, call.url),
+        Undo::Command { run, .. } => {
+            let words: Vec<String> = run.iter().map(ToString::to_string).collect();
+            format!("run `{}`", words.join(" "))
+        }
+        Undo::Nothing => "nothing".to_owned(),
+    };
+    match step {
+        Some(step) => format!("left broken by {step}: still to {call}"),
+        None => format!("left behind: still to {call}"),
+    }
+}

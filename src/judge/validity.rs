@@ -1,0 +1,325 @@
+//! Whether the run itself proves anything: what makes it at best inconclusive, whatever its objectives say.
+
+use crate::model::Action;
+use crate::scenario::plan::Plan;
+use crate::timeline::Recording;
+use crate::timeline::event::{Event, Level, Moment};
+
+use super::evidence::Evidence;
+use crate::timeline::tally::StepFacts;
+
+use super::facts::Facts;
+use super::result::Reason;
+
+/// Share of the slots that may be dropped.
+const DROPPED_AT_MOST: f64 = 0.01;
+
+/// Every reason why the run proves nothing, or less than it should.
+pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>) -> Vec<Reason> {
+    let facts = evidence.facts;
+    let mut reasons = Vec::new();
+    aborted(facts, &mut reasons);
+    unsteady(plan, facts, &mut reasons);
+    failed(facts, &mut reasons);
+    recorded(recording, facts, &mut reasons);
+    promised(plan, facts, &mut reasons);
+    loaded(plan, recording, evidence, &mut reasons);
+    for step in &facts.steps {
+        stepped(facts, step, &mut reasons);
+        unexposed(evidence, step, &mut reasons);
+    }
+    reasons
+}
+
+/// Steps left out by flag, whose objectives are not judged. Not a doubt: the operator asked for it.
+pub(super) fn left_out(plan: &Plan, facts: &Facts<'_>) -> Vec<Reason> {
+    facts
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let flag = step.left_out.as_ref()?;
+            let name = &step.name;
+            let about: Vec<String> = plan
+                .objectives
+                .iter()
+                .filter(|o| super::promises::about(o) == Some(name.as_str()))
+                .map(super::promises::label)
+                .collect();
+            let objectives = if about.is_empty() {
+                "no objective is about it".to_owned()
+            } else {
+                format!("not judged: {}", about.join(", "))
+            };
+            Some(reason(
+                "left_out",
+                format!("{name} was left out by {flag}; {objectives}"),
+            ))
+        })
+        .collect()
+}
+
+fn aborted(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    if let Some(by) = facts.aborted_by {
+        reasons.push(reason(
+            "aborted",
+            format!("the run was ended early by {by}"),
+        ));
+    } else if facts.load_ended.is_some_and(|l| l.aborted) {
+        reasons.push(reason("aborted", "the load was broken off before its end"));
+    }
+}
+
+fn unsteady(plan: &Plan, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    for check in 0..plan.steady_state.len() {
+        if let Some((false, seen)) = facts.steady(check, Moment::Before) {
+            let seen = if seen.is_empty() { "nothing" } else { seen };
+            reasons.push(reason(
+                "not_steady",
+                format!(
+                    "the steady state did not hold before the first fault: check {} saw {seen}",
+                    check + 1
+                ),
+            ));
+        }
+    }
+}
+
+/// What went wrong on firedrill's own side, in its words.
+fn failed(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    let aborted = !reasons.is_empty();
+    let errors = facts.entries.iter().filter_map(|e| match &e.event {
+        Event::Note {
+            level: Level::Error,
+            text,
+        } => Some(text),
+        _ => None,
+    });
+    // An abort is its own reason, and what failed for it says nothing more.
+    for text in errors.filter(|_| !aborted) {
+        reasons.push(reason("error", text.clone()));
+    }
+}
+
+fn recorded(recording: &Recording, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    let mut say = |message: String| reasons.push(reason("recording_damaged", message));
+    for damage in recording.damage.iter().take(3) {
+        say(format!("the recording is damaged: {damage}"));
+    }
+    if let Some(more) = recording.damage.len().checked_sub(4) {
+        say(format!(
+            "the recording is damaged in {} more places",
+            more + 1
+        ));
+    }
+    let in_order = recording
+        .entries
+        .iter()
+        .zip(1..)
+        .all(|(entry, seq)| entry.seq == seq);
+    if recording.damage.is_empty() && !in_order {
+        say("lines of the journal are missing or out of order".to_owned());
+    }
+    if !facts.closed {
+        reasons.push(reason(
+            "recording_incomplete",
+            "the recording does not go to the end of a run: it was cut off, or the run still goes on",
+        ));
+    } else if !recording.complete && recording.damage.is_empty() && in_order {
+        say("the recording is not complete".to_owned());
+    }
+}
+
+fn promised(plan: &Plan, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    if plan.objectives.is_empty() {
+        reasons.push(reason(
+            "no_objectives",
+            "the scenario promises nothing: without objectives a run proves nothing",
+        ));
+        return;
+    }
+    let judged = |o| super::promises::about(o).is_none_or(|step| !is_left_out(facts, step));
+    if !plan.objectives.iter().any(judged) {
+        reasons.push(reason(
+            "no_objectives",
+            "every objective is about a step that was left out: nothing was judged",
+        ));
+    }
+}
+
+/// Whether a step was left out by flag.
+pub(super) fn is_left_out(facts: &Facts<'_>, step: &str) -> bool {
+    facts.step(step).is_some_and(|s| s.left_out.is_some())
+}
+
+fn loaded(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reason>) {
+    let facts = evidence.facts;
+    if let Some(why) = facts.load_failed {
+        reasons.push(reason(
+            "load_failed",
+            format!("the load could not be driven: {why}"),
+        ));
+    }
+    if plan.load.is_none() {
+        return;
+    }
+    match (facts.load_started, facts.load_ended) {
+        (None, _) if facts.load_failed.is_none() => {
+            reasons.push(reason(
+                "no_load",
+                "the load never began: nobody was there to notice",
+            ));
+        }
+        (Some(_), None) if facts.load_failed.is_none() => {
+            reasons.push(reason(
+                "no_load",
+                "the recording does not say how the load ended",
+            ));
+        }
+        (Some(_), Some(end)) => {
+            let recorded = recording.requests.len() as u64;
+            let slots = evidence.case.doubt.slots;
+            if recorded != end.asked || slots != end.arrivals {
+                reasons.push(reason(
+                    "requests_missing",
+                    format!(
+                        "{} requests of {} arrivals were asked, {recorded} of {slots} are recorded",
+                        end.asked, end.arrivals
+                    ),
+                ));
+            }
+            let planned = evidence
+                .case
+                .plan
+                .load
+                .as_ref()
+                .map(|l| l.schedule().slots());
+            if !end.aborted && planned.is_some_and(|planned| planned != end.arrivals) {
+                reasons.push(reason(
+                    "requests_missing",
+                    format!(
+                        "{} arrivals were planned, {} became due",
+                        planned.unwrap_or(0),
+                        end.arrivals
+                    ),
+                ));
+            }
+            if recorded == 0 {
+                reasons.push(reason("no_requests", "not one request became due"));
+            }
+        }
+        _ => {}
+    }
+    if evidence.case.doubt.dropped_share() > DROPPED_AT_MOST {
+        reasons.push(reason(
+            "generator_late",
+            format!(
+                "the generator could not keep up: {} of {} arrivals were never sent",
+                evidence.case.doubt.dropped, evidence.case.doubt.slots
+            ),
+        ));
+    }
+}
+
+fn stepped(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
+    let name = &step.name;
+    if step.left_out.is_some() {
+        return;
+    }
+    if step.dispatched_us.is_none() {
+        let (code, why) = match &step.not_dispatched {
+            Some((code, why)) => (code.as_str(), why.as_str()),
+            None => ("not_dispatched", "the recording does not say why"),
+        };
+        reasons.push(reason(code, format!("{name} was never dispatched: {why}")));
+        return;
+    }
+    unrecorded(facts, step, reasons);
+    // An update that the platform gave up is a finding, and its objectives judge it.
+    let updates = facts
+        .planned(step)
+        .is_some_and(|p| matches!(p.action, Action::Update { .. }));
+    if let Some(error) = step.error.as_ref().filter(|_| !updates) {
+        reasons.push(reason(
+            "call_failed",
+            format!("{name}: the call that makes the fault failed, so it was not kept as planned: {error}"),
+        ));
+    }
+    let on_all = step.effects.iter().any(|e| e.component.is_none());
+    let takes = facts
+        .planned(step)
+        .is_some_and(|p| p.action.take().is_some());
+    let spared: Vec<String> = step
+        .targets
+        .iter()
+        .filter(|t| {
+            takes
+                && !on_all
+                && !step
+                    .effects
+                    .iter()
+                    .any(|e| e.component.as_ref() == Some(*t))
+        })
+        .map(ToString::to_string)
+        .collect();
+    if step.effects.is_empty() || !spared.is_empty() {
+        let on = if spared.is_empty() {
+            String::new()
+        } else {
+            format!(" on {}", spared.join(", "))
+        };
+        reasons.push(reason(
+            "no_effect",
+            format!("{name} was dispatched, but no effect{on} was observed"),
+        ));
+    }
+}
+
+/// What the recording of every dispatched step has, and without which its effect on callers cannot be read.
+fn unrecorded(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
+    let name = &step.name;
+    let at_us = step.dispatched_us.unwrap_or(i64::MAX);
+    let unknown = step
+        .targets
+        .iter()
+        .find(|t| facts.component(t, at_us).is_none());
+    if let Some(target) = unknown {
+        reasons.push(reason(
+            "recording_damaged",
+            format!("{name}: the recording does not describe {target}"),
+        ));
+    }
+    let mut missing = |what: &str| {
+        let message = format!("{name}: the recording does not say {what}");
+        reasons.push(reason("recording_damaged", message));
+    };
+    let owed = facts
+        .entries
+        .iter()
+        .any(|e| matches!(&e.event, Event::Owed { step: Some(owing), .. } if owing == name));
+    if !owed {
+        missing("what its fault owes");
+    }
+    if step.acknowledged_us.is_none() {
+        missing("how the call that makes the fault ended");
+    }
+    if step.verified_us.is_some() && step.healed_us.is_none() {
+        missing("when the fault was healed");
+    }
+}
+
+fn unexposed(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
+    let name = &step.name;
+    if evidence.case.exposed(step) == Some(false) {
+        reasons.push(reason(
+            "not_exposed",
+            format!("{name}: the victim had answered nobody in the 10 s before, so what callers saw says nothing of its loss"),
+        ));
+    }
+}
+
+pub(super) fn reason(code: impl Into<String>, message: impl Into<String>) -> Reason {
+    Reason {
+        code: code.into(),
+        message: message.into(),
+    }
+}

@@ -1,0 +1,213 @@
+//! The connections: never more than the limit, idle ones reused, and a first-come queue beyond them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Destination;
+use super::connection::Connection;
+
+/// All connections of one client.
+#[derive(Debug)]
+pub(super) struct Pool {
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Places taken: by idle connections and by leases.
+    taken: usize,
+    /// Oldest first.
+    idle: Vec<Connection>,
+    /// Oldest first. Some may have given up.
+    waiting: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    to: Arc<Destination>,
+    grant: oneshot::Sender<Lease>,
+}
+
+/// A place among the connections, with or without one on it. Given back when dropped, with what is on it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Option<Connection>,
+    /// False once the place went to somebody else.
+    held: bool,
+}
+
+impl Lease {
+    /// The connection on it; the place is kept.
+    pub(super) fn take(&mut self) -> Option<Connection> {
+        self.connection.take()
+    }
+
+    /// Puts a connection that can be used again on it.
+    pub(super) fn put(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.held {
+            let connection = self.connection.take();
+            self.pool.give(connection);
+        }
+    }
+}
+
+impl Pool {
+    /// A pool of at most `max` connections, at least one.
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max: max.max(1),
+            state: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits,
+    /// oldest first.
+    pub(super) async fn lease(self: &Arc<Self>, to: &Arc<Destination>) -> Lease {
+        let granted = {
+            let mut state = self.state();
+            // The youngest idle connection is the least likely to be closed by the peer meanwhile.
+            if let Some(at) = state.idle.iter().rposition(|c| c.leads_to(to)) {
+                let connection = state.idle.remove(at);
+                return self.place(Some(connection));
+            }
+            if state.taken < self.max {
+                state.taken += 1;
+                return self.place(None);
+            }
+            if !state.idle.is_empty() {
+                // An idle connection to elsewhere makes room.
+                let elsewhere = state.idle.remove(0);
+                drop(state);
+                drop(elsewhere);
+                return self.place(None);
+            }
+            let (grant, granted) = oneshot::channel();
+            let to = Arc::clone(to);
+            state.waiting.push_back(Waiter { to, grant });
+            granted
+        };
+        granted
+            .await
+            .expect("the pool outlives its waiters and drops none of them ungranted")
+    }
+
+    /// A connection has ended: if it was idle, its place is free.
+    pub(super) fn ended(self: &Arc<Self>, id: u64) {
+        let dead = {
+            let mut state = self.state();
+            let at = state.idle.iter().position(|c| c.id() == id);
+            at.map(|at| state.idle.remove(at))
+        };
+        if dead.is_some() {
+            drop(dead);
+            self.give(None);
+        }
+    }
+
+    /// Hands a place on to the oldest who still waits, or keeps it.
+    fn give(self: &Arc<Self>, mut connection: Option<Connection>) {
+        loop {
+            let waiter = {
+                let mut state = self.state();
+                match state.waiting.pop_front() {
+                    Some(waiter) => waiter,
+                    None => {
+                        match connection.filter(|c| !c.is_closed()) {
+                            Some(connection) => state.idle.push(connection),
+                            None => state.taken -= 1,
+                        }
+                        return;
+                    }
+                }
+            };
+            let lease = self.place(connection.take().filter(|c| c.leads_to(&waiter.to)));
+            match waiter.grant.send(lease) {
+                Ok(()) => return,
+                Err(mut lease) => {
+                    lease.held = false;
+                    connection = lease.take();
+                }
+            }
+        }
+    }
+
+    fn place(self: &Arc<Self>, connection: Option<Connection>) -> Lease {
+        Lease {
+            pool: Arc::clone(self),
+            connection,
+            held: true,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn somewhere() -> Arc<Destination> {
+        Arc::new(Destination {
+            host: "somewhere.invalid".into(),
+            port: 80,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_limit_the_oldest_is_first() {
+        let pool = Pool::new(1);
+        let to = somewhere();
+        let first = pool.lease(&to).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waiting: Vec<_> = (0..5)
+            .map(|i| {
+                let (pool, to, order) = (Arc::clone(&pool), Arc::clone(&to), Arc::clone(&order));
+                tokio::spawn(async move {
+                    let lease = pool.lease(&to).await;
+                    order.lock().unwrap().push(i);
+                    drop(lease);
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(order.lock().unwrap().is_empty());
+        drop(first);
+        for waiter in waiting {
+            waiter.await.unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
+        assert_eq!(pool.state().taken, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_that_gave_up_takes_no_place() {
+        let pool = Pool::new(1);
+        let to = somewhere();
+        let first = pool.lease(&to).await;
+        for _ in 0..10_000 {
+            let waited = timeout(Duration::ZERO, pool.lease(&to)).await;
+            assert!(waited.is_err());
+        }
+        drop(first);
+        assert_eq!(pool.state().taken, 0);
+        // The place is there for the next.
+        let again = timeout(Duration::from_secs(1), pool.lease(&to)).await;
+        assert!(again.is_ok());
+    }
+}

@@ -1,0 +1,166 @@
+//! The books: every request that became due is opened once and closed once, whatever happens to it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Sink;
+use super::client::Sent;
+use crate::model::{Outcome, RequestRecord};
+use crate::timeline::clock::Clock;
+use crate::timeline::event::NameTable;
+
+/// Counts and records of one load.
+pub(super) struct Ledger {
+    clock: Clock,
+    books: Mutex<Books>,
+}
+
+struct Books {
+    sink: Box<dyn Sink>,
+    counts: Counts,
+}
+
+/// What is counted beside the records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Slots that became due.
+    pub(super) arrivals: u64,
+    /// Requests that became due.
+    pub(super) asked: u64,
+    /// Requests asked and not closed.
+    pub(super) unanswered: u64,
+    /// Requests whose journey stopped before them.
+    pub(super) not_reached: u64,
+    /// Requests that this machine had no socket or port for.
+    pub(super) unsendable: u64,
+}
+
+/// Which request it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity {
+    pub(super) n: u64,
+    pub(super) journey: u16,
+    pub(super) request: u16,
+    pub(super) user: u32,
+}
+
+/// What is known of an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answered<'a> {
+    pub(super) status: u16,
+    pub(super) instance: Option<&'a str>,
+    pub(super) version: Option<&'a str>,
+}
+
+impl Ledger {
+    pub(super) fn new(clock: Clock, sink: Box<dyn Sink>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            books: Mutex::new(Books {
+                sink,
+                counts: Counts::default(),
+            }),
+        })
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.books().counts
+    }
+
+    /// A slot became due.
+    pub(super) fn arrival(&self) {
+        self.books().counts.arrivals += 1;
+    }
+
+    /// A request became due. The entry closes as `cut` unless it is closed otherwise.
+    pub(super) fn open(self: &Arc<Self>, identity: Identity, due_us: i64) -> Entry {
+        let mut books = self.books();
+        books.counts.asked += 1;
+        books.counts.unanswered += 1;
+        Entry {
+            ledger: Arc::clone(self),
+            others: books.counts.unanswered - 1,
+            identity,
+            due_us,
+            left_us: None,
+            sent: Sent::default(),
+            open: true,
+        }
+    }
+
+    /// `count` requests will never be reached.
+    pub(super) fn never_reached(&self, count: u64) {
+        self.books().counts.not_reached += count;
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that became due.
+pub(super) struct Entry {
+    ledger: Arc<Ledger>,
+    identity: Identity,
+    due_us: i64,
+    /// Requests that were unanswered when this one became due.
+    pub(super) others: u64,
+    /// When the pacer let it go.
+    pub(super) left_us: Option<i64>,
+    /// When its first byte was written.
+    pub(super) sent: Sent,
+    open: bool,
+}
+
+impl Entry {
+    /// Closes it: the one record of this request.
+    pub(super) fn close(
+        mut self,
+        outcome: Outcome,
+        good: bool,
+        done_us: i64,
+        answered: Answered<'_>,
+    ) {
+        self.record(outcome, good, done_us, answered);
+    }
+
+    fn record(&mut self, outcome: Outcome, good: bool, done_us: i64, answered: Answered<'_>) {
+        self.open = false;
+        let sent_us = self.sent.at().map(|at| self.ledger.clock.at_us(at));
+        let mut books = self.ledger.books();
+        books.counts.unanswered -= 1;
+        if outcome == Outcome::Dropped && self.left_us.is_some() {
+            books.counts.unsendable += 1;
+        }
+        let mut number =
+            |table, name: Option<&str>| name.map_or(0, |name| books.sink.name(table, name));
+        let record = RequestRecord {
+            n: self.identity.n,
+            journey: self.identity.journey,
+            request: self.identity.request,
+            user: self.identity.user,
+            due_us: self.due_us,
+            left_us: self.left_us.filter(|_| outcome != Outcome::Dropped),
+            sent_us,
+            done_us,
+            outcome,
+            good,
+            status: answered.status,
+            instance: number(NameTable::Instance, answered.instance),
+            version: number(NameTable::Version, answered.version),
+        };
+        books.sink.push(record);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.open {
+            let now = self.ledger.now_us();
+            self.record(Outcome::Cut, false, now, Answered::default());
+        }
+    }
+}

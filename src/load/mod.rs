@@ -1,0 +1,34 @@
+//! Open-model load: arrivals fall due by the clock alone, and every request that became due ends in exactly one
+//! record.
+//!
+//! ```text
+//! pacer ──slots──► engine ──spawns──► journey ──asks──► Client (HTTP/1.1, or the fake)
+//!                                        └──record──► Sink
+//! ```
+
+mod address;
+mod arrival;
+mod checks;
+mod data;
+mod engine;
+mod error;
+mod journey;
+mod ledger;
+mod login;
+mod notes;
+mod pacer;
+mod pressure;
+mod program;
+mod running;
+mod sink;
+mod spec;
+mod text;
+
+pub mod client;
+
+pub use error::{LoadError, LoginFailure};
+pub use pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
+pub use pressure::watch_pressure;
+pub use running::{Ended, Running};
+pub use sink::Sink;
+pub use spec::{ClientChoice, Load, LoadSpec, Values};

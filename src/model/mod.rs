@@ -1,0 +1,27 @@
+//! The nouns every other module speaks. No I/O, no clock.
+//!
+//! Offsets are `i64` microseconds since the run's zero and end in `_us`; lengths are [`std::time::Duration`].
+
+mod action;
+mod component;
+mod outcome;
+mod redact;
+mod request;
+mod schedule;
+mod stack_spec;
+mod template;
+mod undo;
+mod units;
+
+pub use action::{Action, HttpCall, Injection, KillMode, Signal, Take, UpdateChange};
+pub use component::{Component, ComponentId, Health, RunState, StackEvent, StackEventKind, When};
+pub use outcome::Outcome;
+pub use redact::Redactor;
+pub use request::RequestRecord;
+pub use schedule::{Schedule, Stage};
+pub use stack_spec::{
+    ComposeSpec, ExternalSpec, FakeSpec, ProcessService, ProcessSpec, Ready, StackSpec,
+};
+pub use template::{Lookup, Part, Template, TemplateError, Variable};
+pub use undo::Undo;
+pub use units::{Rate, Ratio, UnitError};

@@ -1,0 +1,50 @@
+//! What puts a fault right again, as data.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ComponentId, HttpCall, Template};
+
+/// The state to restore: idempotent, keyed by stable identity, written down before the fault is made.
+/// Secrets stay references.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub enum Undo {
+    /// The stack that firedrill stood up is gone.
+    Down,
+    /// The component runs.
+    Running { component: ComponentId },
+    /// The component is not frozen.
+    Unpaused { component: ComponentId },
+    /// The component is on the network, under these names and, where it was fixed, at this address.
+    Connected {
+        component: ComponentId,
+        network: String,
+        aliases: Vec<String>,
+        address: Option<IpAddr>,
+        fixed: bool,
+    },
+    /// The service has so many replicas: just these, so that one made by the fault is the one to go.
+    Replicas { service: String, indexes: Vec<u32> },
+    /// Every replica of the service runs this definition (platform's own: image, environment, command).
+    Definition {
+        service: String,
+        indexes: Vec<u32>,
+        image: String,
+        env: Vec<String>,
+        command: Option<Vec<String>>,
+    },
+    /// This command has ended with 0 inside the component.
+    Exec {
+        component: ComponentId,
+        run: Vec<Template>,
+    },
+    /// This call has been answered with 2xx.
+    Http { call: HttpCall },
+    /// This command has ended with 0, in this folder.
+    Command { run: Vec<Template>, folder: String },
+    /// Nothing is owed (`undo: none`).
+    Nothing,
+}

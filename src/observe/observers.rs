@@ -1,0 +1,134 @@
+//! All observers of a run.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::alertmanager::Alertmanager;
+use super::error::ObserveError;
+use super::observer::{CollectOrder, Observer};
+use super::prometheus::{Api, Prometheus, RuleClock};
+use super::server::{Server, client};
+use super::sightings::{Expectation, Sightings};
+use super::steady::{Checker, Seen};
+use super::webhook::Webhook;
+use crate::model::Lookup;
+use crate::scenario::plan::{Observe, SteadyCheck};
+use crate::timeline::Recorder;
+use crate::timeline::event::{Event, Level};
+
+/// All observers of a run, at work until they are stopped or dropped.
+pub struct Observers {
+    observers: Vec<Arc<dyn Observer>>,
+    checker: Checker,
+    sightings: Arc<Sightings>,
+    recorder: Recorder,
+    over: CancellationToken,
+    watching: JoinSet<()>,
+}
+
+impl Observers {
+    /// Opens the webhook receiver, compares clocks, reads the rules, and begins to watch. A server that does not answer is a
+    /// gap in the recording.
+    ///
+    /// # Errors
+    /// [`ObserveError`]: an address without a value, a port that is taken.
+    pub async fn start(
+        observe: &Observe,
+        values: &(dyn Lookup + Sync),
+        recorder: Recorder,
+    ) -> Result<Self, ObserveError> {
+        let client = client()?;
+        let (rule_clock, sightings) = (RuleClock::default(), Arc::<Sightings>::default());
+        let server = |key, address: &Option<_>| {
+            let address = address.as_ref();
+            address
+                .map(|address| Server::new(&client, key, address, values))
+                .transpose()
+        };
+        let api = server("prometheus", &observe.prometheus)?.map(Api::new);
+        let alertmanager = server("alertmanager", &observe.alertmanager)?;
+
+        let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+        if let Some(address) = &observe.webhook {
+            let address = address
+                .resolve(values)
+                .map_err(|source| ObserveError::Template {
+                    key: "webhook",
+                    source,
+                })?;
+            let (clock, seen) = (rule_clock.clone(), Arc::clone(&sightings));
+            let webhook = Webhook::bind(address, recorder.clone(), clock, seen).await?;
+            observers.push(Arc::new(webhook));
+        }
+        let prometheus = async {
+            let (clock, seen) = (rule_clock.clone(), Arc::clone(&sightings));
+            match api.clone() {
+                Some(api) => Some(Prometheus::start(api, recorder.clone(), clock, seen).await),
+                None => None,
+            }
+        };
+        let alertmanager = async {
+            match alertmanager {
+                Some(server) => {
+                    Some(Alertmanager::start(server, recorder.clone(), rule_clock.clone()).await)
+                }
+                None => None,
+            }
+        };
+        let (prometheus, alertmanager) = tokio::join!(prometheus, alertmanager);
+        observers.extend(prometheus.map(|p| Arc::new(p) as Arc<dyn Observer>));
+        observers.extend(alertmanager.map(|a| Arc::new(a) as Arc<dyn Observer>));
+
+        let (over, mut watching) = (CancellationToken::new(), JoinSet::new());
+        for observer in &observers {
+            let (observer, over) = (Arc::clone(observer), over.clone());
+            watching.spawn(async move { observer.watch(over).await });
+        }
+        let checker = Checker {
+            client,
+            prometheus: api,
+        };
+        Ok(Self {
+            observers,
+            checker,
+            sightings,
+            recorder,
+            over,
+            watching,
+        })
+    }
+
+    /// Makes one check of the steady state, again and again within its patience. A check that cannot be made does not hold.
+    pub async fn steady(&self, check: &SteadyCheck, values: &(dyn Lookup + Sync)) -> Seen {
+        self.checker.check(check, values).await
+    }
+
+    /// Whether everything that this expectation awaits has been seen: the rule firing, its delivery, the rule no longer
+    /// firing after the heal, that delivery.
+    #[must_use]
+    pub fn met(&self, expectation: &Expectation) -> bool {
+        self.sightings.met(expectation)
+    }
+
+    /// After the load: records what is only complete then. What cannot be read is a gap over the whole stretch.
+    pub async fn collect(&self, order: CollectOrder) {
+        for observer in &self.observers {
+            observer.collect(&order).await;
+        }
+    }
+
+    /// Ends the watching and closes the webhook receiver.
+    pub async fn stop(mut self) {
+        self.over.cancel();
+        while let Some(ended) = self.watching.join_next().await {
+            if let Err(error) = ended {
+                self.recorder.record(Event::Note {
+                    level: Level::Error,
+                    text: format!("an observer ended before its time: {error}; please report it"),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What was seen live of alerts: enough to know when there is nothing left to wait for.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An alert that is expected to do something, and what of it is to be awaited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// `alertname`.
+    pub alert: String,
+    /// Labels it must bear, among others.
+    pub labels: BTreeMap<String, String>,
+    /// Dispatch of the step it follows, µs since the run's zero.
+    pub since_us: i64,
+    /// That step's heal.
+    pub healed_us: Option<i64>,
+    /// The rule fires.
+    pub fires: bool,
+    /// A delivery says so.
+    pub notifies: bool,
+    /// The rule no longer fires.
+    pub resolves: bool,
+    /// A delivery says so.
+    pub clears: bool,
+}
+
+impl Expectation {
+    /// Whether it is about an alert that began to be active at `began_us`.
+    fn is_about(&self, alert: &str, labels: &BTreeMap<String, String>, began_us: i64) -> bool {
+        let borne = |(name, value): (&String, &String)| labels.get(name) == Some(value);
+        self.alert == alert && began_us >= self.since_us && self.labels.iter().all(borne)
+    }
+}
+
+/// An alert that fires, as Prometheus says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Firing {
+    pub(super) alert: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Begin of pending.
+    pub(super) active_us: i64,
+}
+
+/// One alert of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delivery {
+    pub(super) alert: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Begin of firing.
+    pub(super) starts_us: i64,
+    pub(super) resolved: bool,
+}
+
+/// All that was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Sightings(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Every alert that was ever seen firing.
+    fired: Vec<Firing>,
+    /// Those of the last look.
+    firing: Vec<Firing>,
+    /// When that look began.
+    looked_us: i64,
+    /// The last delivery on each alert.
+    deliveries: Vec<Delivery>,
+}
+
+impl Sightings {
+    /// Prometheus was asked at `asked_us`, and these alerts fire.
+    pub(super) fn rules(&self, asked_us: i64, firing: Vec<Firing>) {
+        let mut state = self.state();
+        for alert in &firing {
+            if !state.fired.contains(alert) {
+                state.fired.push(alert.clone());
+            }
+        }
+        state.firing = firing;
+        state.looked_us = asked_us;
+    }
+
+    /// Something was delivered.
+    pub(super) fn delivered(&self, delivery: Delivery) {
+        let mut state = self.state();
+        let same = |d: &&mut Delivery| {
+            d.alert == delivery.alert
+                && d.labels == delivery.labels
+                && d.starts_us == delivery.starts_us
+        };
+        match state.deliveries.iter_mut().find(same) {
+            Some(known) => *known = delivery,
+            None => state.deliveries.push(delivery),
+        }
+    }
+
+    /// Whether all that is awaited has been seen.
+    pub(super) fn met(&self, wanted: &Expectation) -> bool {
+        let state = self.state();
+        let is = |f: &&Firing| wanted.is_about(&f.alert, &f.labels, f.active_us);
+        let fired = state.fired.iter().any(|f| is(&f));
+        let over = state.looked_us >= wanted.healed_us.unwrap_or(wanted.since_us)
+            && !state.firing.iter().any(|f| is(&f));
+        let mut deliveries = state.deliveries.iter();
+        let about = |d: &&Delivery| wanted.is_about(&d.alert, &d.labels, d.starts_us);
+        let notified = deliveries.clone().any(|d| about(&d));
+        let cleared = notified && deliveries.all(|d| !about(&d) || d.resolved);
+        (!wanted.fires || fired)
+            && (!wanted.notifies || notified)
+            && (!wanted.resolves || (fired && over))
+            && (!wanted.clears || cleared)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves at worst a sighting out, and waiting goes on to its limit.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(instance: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("instance".to_owned(), instance.to_owned()),
+            ("severity".to_owned(), "warning".to_owned()),
+        ])
+    }
+
+    fn firing(instance: &str, active_us: i64) -> Firing {
+        Firing {
+            alert: "BackendDown".to_owned(),
+            labels: labels(instance),
+            active_us,
+        }
+    }
+
+    fn delivery(instance: &str, starts_us: i64, resolved: bool) -> Delivery {
+        Delivery {
+            alert: "BackendDown".to_owned(),
+            labels: labels(instance),
+            starts_us,
+            resolved,
+        }
+    }
+
+    /// Of BackendDown on `a`, dispatched at 100 and healed at 200.
+    fn wanted(what: &str) -> Expectation {
+        Expectation {
+            alert: "BackendDown".to_owned(),
+            labels: BTreeMap::from([("instance".to_owned(), "a".to_owned())]),
+            since_us: 100,
+            healed_us: Some(200),
+            fires: what == "fires",
+            notifies: what == "notifies",
+            resolves: what == "resolves",
+            clears: what == "clears",
+        }
+    }
+
+    fn met(seen: &Sightings) -> [bool; 4] {
+        ["fires", "notifies", "resolves", "clears"].map(|what| seen.met(&wanted(what)))
+    }
+
+    #[test]
+    fn each_stage_is_met_when_it_is_seen() {
+        let seen = Sightings::default();
+        assert_eq!(met(&seen), [false; 4]);
+        assert!(seen.met(&wanted("nothing")));
+        seen.rules(150, vec![firing("a", 110)]);
+        assert_eq!(met(&seen), [true, false, false, false]);
+        seen.delivered(delivery("a", 120, false));
+        assert_eq!(met(&seen), [true, true, false, false]);
+        seen.rules(190, vec![]);
+        assert_eq!(met(&seen), [true, true, false, false], "not healed yet");
+        seen.rules(210, vec![firing("a", 195)]);
+        assert_eq!(met(&seen), [true, true, false, false], "it flaps");
+        seen.rules(220, vec![firing("b", 110)]);
+        assert_eq!(met(&seen), [true, true, true, false]);
+        seen.delivered(delivery("a", 120, true));
+        assert_eq!(met(&seen), [true; 4]);
+        seen.delivered(delivery("a", 196, false));
+        assert_eq!(met(&seen), [true, true, true, false], "notified anew");
+    }
+
+    #[test]
+    fn what_began_before_or_elsewhere_is_something_else() {
+        let seen = Sightings::default();
+        seen.rules(150, vec![firing("a", 99), firing("b", 110)]);
+        seen.delivered(delivery("a", 99, false));
+        seen.delivered(delivery("b", 120, true));
+        assert_eq!(met(&seen), [false; 4]);
+    }
+}

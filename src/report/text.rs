@@ -1,0 +1,311 @@
+//! The report that a person reads on a terminal: the verdict in one second, the story in ten.
+
+use crate::judge::number;
+use crate::judge::result::{Judgement, ObjectiveResult};
+use crate::judge::verdict::Verdict;
+use crate::judge::wording::worst_first;
+use crate::scenario::plan::{LoadPlan, Objective, Of, Plan};
+use crate::timeline::Recording;
+
+use super::layout::{Style, columns, left, right, wrapped};
+use super::row::{Row, rows};
+use super::story;
+
+/// Days over which an error budget is reckoned.
+const BUDGET_DAYS: f64 = 30.0;
+
+/// The whole report; its last line is `exit N  VERDICT name`.
+#[must_use]
+pub fn text(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style<'_>) -> String {
+    let mut text = head(judgement, recording, style);
+    if judgement.verdict == Verdict::Pass {
+        text.push_str(&steps(plan, judgement, recording, style));
+        text.push_str(&table(judgement, style));
+    } else {
+        text.push_str(&why(judgement, style));
+        text.push_str(&table(judgement, style));
+        text.push_str(&steps(plan, judgement, recording, style));
+    }
+    text.push_str(&foot(plan, judgement, recording, style));
+    text.push_str(&verdict_line(judgement));
+    text.push('\n');
+    text
+}
+
+/// `exit 1  FAIL backend-kill: 4 missed, 1 inconclusive`, without a line's end.
+#[must_use]
+pub fn verdict_line(judgement: &Judgement) -> String {
+    let mut line = format!(
+        "exit {}  {} {}",
+        judgement.exit_code,
+        judgement.verdict.word(),
+        judgement.scenario
+    );
+    let counts = [
+        (judgement.count(Verdict::Fail), "missed"),
+        (judgement.count(Verdict::Inconclusive), "inconclusive"),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if !counts.is_empty() {
+        line.push_str(": ");
+        line.push_str(&counts.join(", "));
+    } else if let (false, Some(reason)) = (
+        judgement.verdict == Verdict::Pass,
+        judgement.reasons.first(),
+    ) {
+        line.push_str(": ");
+        line.push_str(&reason.code.replace('_', " "));
+    }
+    line
+}
+
+/// What became of the objectives: `9 of 9 objectives met, everything mended`.
+pub(super) fn summary(judgement: &Judgement) -> String {
+    let all = judgement.objectives.len();
+    let (missed, open) = (
+        judgement.count(Verdict::Fail),
+        judgement.count(Verdict::Inconclusive),
+    );
+    let mut parts = Vec::new();
+    if all == 0 {
+        parts.push("nothing was judged".to_owned());
+    } else if missed > 0 {
+        parts.push(format!("{missed} of {all} objectives missed"));
+        if open > 0 {
+            parts.push(format!("{open} open"));
+        }
+    } else if open > 0 {
+        parts.push(format!("{open} of {all} objectives open"));
+    } else {
+        parts.push(format!("{all} of {all} objectives met"));
+    }
+    parts.push(if judgement.recovery.clean {
+        "everything mended".to_owned()
+    } else {
+        format!("{} left broken", judgement.recovery.left.len())
+    });
+    parts.join(", ")
+}
+
+fn head(judgement: &Judgement, recording: &Recording, style: Style<'_>) -> String {
+    let word = judgement.verdict.word();
+    let took = recording
+        .entries
+        .last()
+        .map_or_else(String::new, |e| number::run_length(e.at_us));
+    let line = format!("  {}   {}", judgement.scenario, summary(judgement));
+    let room = style
+        .width
+        .saturating_sub(columns(word) + columns(&took) + 1);
+    format!(
+        "{}{} {took}\n\n",
+        style.verdict(judgement.verdict, word),
+        left(&line, room)
+    )
+}
+
+/// The reasons, the decisive one first. What an objective's own lines say is not said twice.
+fn why(judgement: &Judgement, style: Style<'_>) -> String {
+    let mut text = String::new();
+    for (i, reason) in judgement.reasons.iter().enumerate() {
+        if i == 0 || reason.code != "objective_missed" && reason.code != "objective_open" {
+            text.push_str(&wrapped("", &reason.message, style.width));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn table(judgement: &Judgement, style: Style<'_>) -> String {
+    let rows = rows(&judgement.objectives);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let width = |of: fn(&Row) -> &str, heading: &str| {
+        let widest = rows.iter().map(|r| columns(of(r))).max().unwrap_or(0);
+        widest.max(columns(heading))
+    };
+    let observed = width(|r| &r.observed, "OBSERVED");
+    let limit = width(|r| &r.limit, "LIMIT");
+    let samples = width(|r| &r.samples, "SAMPLES");
+    let name = style
+        .width
+        .saturating_sub(5 + observed + 2 + limit + 2 + samples + 1)
+        .max(24);
+    let line = |status: &str, what: &str, o: &str, l: &str, s: &str| {
+        let figures = format!("  {}  {}\n", right(l, limit), right(s, samples));
+        let room = name + 1 + observed;
+        // A long name takes what the figure leaves; where that is not enough, it stands on a line of its own.
+        if columns(what) + 1 + columns(o) <= room {
+            let figure = right(o, room - columns(what));
+            format!("{status}{what}{figure}{figures}")
+        } else {
+            format!("{status}{what}\n     {}{figures}", right(o, room))
+        }
+    };
+    let mut text = line("     ", "OBJECTIVE", "OBSERVED", "LIMIT", "SAMPLES");
+    for row in &rows {
+        let word = status(row.verdict);
+        let status = format!(
+            "{}{}",
+            style.verdict(row.verdict, word),
+            " ".repeat(5 - columns(word))
+        );
+        text.push_str(&line(
+            &status,
+            &row.name,
+            &row.observed,
+            &row.limit,
+            &row.samples,
+        ));
+        for note in &row.notes {
+            text.push_str(&wrapped("     ", note, style.width));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn status(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "ok",
+        Verdict::Inconclusive => "?",
+        Verdict::Fail | Verdict::LeftBroken => "MISS",
+    }
+}
+
+fn steps(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style<'_>) -> String {
+    let mut text: String = judgement
+        .steps
+        .iter()
+        .map(|step| story::lines(plan, judgement, recording, step, style))
+        .collect();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn foot(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style<'_>) -> String {
+    let mut text = String::new();
+    if let (Some(planned), Some(line)) = (&plan.load, load_line(plan, judgement)) {
+        text.push_str(&wrapped("load     ", &line, style.width));
+        for budget in budgets(plan, planned, judgement) {
+            text.push_str(&wrapped("budget   ", &budget, style.width));
+        }
+    }
+    if let Some(dir) = style.dir {
+        let dir = dir.display().to_string();
+        text.push_str(&wrapped("report   ", &dir, style.width));
+    }
+    if !judgement.recovery.clean {
+        let mend = format!("firedrill recover {}", recording.opened.run);
+        text.push_str(&wrapped("mend     ", &mend, style.width));
+    }
+    text.push_str(&wrapped(
+        "again    ",
+        &format!("firedrill run {} --seed {}", plan.file.display(), plan.seed),
+        style.width,
+    ));
+    text
+}
+
+/// `300/s for 3m 00s: 54,000 due, 54,000 sent, 7 bad; generator healthy`.
+fn load_line(plan: &Plan, judgement: &Judgement) -> Option<String> {
+    let load = judgement.load.as_ref()?;
+    let run = &judgement.window("run")?.all;
+    let stages = &plan.load.as_ref()?.stages;
+    let rates: Vec<String> = stages
+        .iter()
+        .map(|s| {
+            let length = number::run_length(number::micros(s.length));
+            if s.from == s.to {
+                format!("{} for {length}", s.to)
+            } else {
+                format!("{} to {} in {length}", s.from, s.to)
+            }
+        })
+        .collect();
+    let due: u64 = run.by_outcome.values().sum();
+    let unsent = ["shed", "dropped"]
+        .iter()
+        .filter_map(|kind| run.by_outcome.get(*kind))
+        .sum::<u64>();
+    let health = match (load.dropped, load.suspect_slices.len()) {
+        (0, 0) => "generator healthy".to_owned(),
+        (dropped, slices) => format!(
+            "generator in trouble in {slices} {}, {} dropped",
+            if slices == 1 { "second" } else { "seconds" },
+            number::count(dropped)
+        ),
+    };
+    Some(format!(
+        "{}: {} due, {} let go, {} bad; {health}",
+        rates.join(", "),
+        number::count(due),
+        number::count(due - unsent.min(due)),
+        number::count(run.bad)
+    ))
+}
+
+/// Every availability limit in seconds of full outage, and what this run took of the budget.
+fn budgets(plan: &Plan, load: &LoadPlan, judgement: &Judgement) -> Vec<String> {
+    plan.objectives
+        .iter()
+        .filter_map(|objective| {
+            let Objective::Availability {
+                at_least,
+                of,
+                during,
+            } = objective
+            else {
+                return None;
+            };
+            let window = judgement.window(during)?;
+            let (figures, rest) = match of {
+                Of::All => (&window.all, String::new()),
+                Of::Journey(name) => {
+                    load.journeys.iter().find(|j| j.name == *name)?;
+                    (window.journeys.get(name)?, format!(" of {name}"))
+                }
+            };
+            if figures.requests == 0 {
+                return None;
+            }
+            let seconds = (window.to_us - window.from_us) as f64 / 1e6;
+            let lost = figures.bad as f64 / figures.requests as f64 * seconds;
+            let miss = 1.0 - at_least.get();
+            let month = miss * BUDGET_DAYS * 86_400.0;
+            let spent = if month > 0.0 {
+                number::share(lost / month)
+            } else {
+                "all".to_owned()
+            };
+            Some(format!(
+                "{} bad{rest} = {} of full outage; {} allows {} in this run, {} s over 30 days ({spent} spent)",
+                number::count(figures.bad),
+                number::length((lost * 1e6) as i64),
+                number::target(at_least.get()),
+                number::length((miss * seconds * 1e6) as i64),
+                number::count(month.round() as u64),
+            ))
+        })
+        .collect()
+}
+
+/// Objectives that are not met, worst first, for formats that list only those.
+pub(super) fn unmet(judgement: &Judgement) -> Vec<&ObjectiveResult> {
+    let mut unmet: Vec<&ObjectiveResult> = judgement
+        .objectives
+        .iter()
+        .filter(|o| o.verdict != Verdict::Pass)
+        .collect();
+    unmet.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(worst_first(a, b)));
+    unmet
+}

@@ -1,0 +1,139 @@
+//! What is owed.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::mend::{MendError, Patience, mend};
+use crate::model::Undo;
+use crate::stack::{Resolve, Stack};
+use crate::timeline::event::Event;
+use crate::timeline::{Entry, Recorder, TimelineError};
+
+/// An undo that is owed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owed {
+    /// Its number in the journal.
+    pub id: u64,
+    /// The step it belongs to; `None` for the stack itself.
+    pub step: Option<String>,
+    /// The state to restore.
+    pub undo: Undo,
+}
+
+impl Owed {
+    /// What a journal leaves owed, in the order in which it came to be owed. Undone in reverse.
+    #[must_use]
+    pub fn left_by(entries: &[Entry]) -> Vec<Self> {
+        let mut owed: Vec<Self> = Vec::new();
+        for entry in entries {
+            match &entry.event {
+                Event::Owed { id, step, undo } => {
+                    owed.push(Self {
+                        id: *id,
+                        step: step.clone(),
+                        undo: undo.clone(),
+                    });
+                }
+                Event::Mended { id, .. } => owed.retain(|o| o.id != *id),
+                _ => {}
+            }
+        }
+        owed
+    }
+}
+
+/// Keeps the journal's account of what is owed. No fault is made but after [`Ledger::owe`] has returned.
+pub struct Ledger {
+    recorder: Recorder,
+    next: AtomicU64,
+    open: Mutex<Vec<Owed>>,
+}
+
+impl Ledger {
+    /// An empty account.
+    #[must_use]
+    pub fn new(recorder: Recorder) -> Self {
+        Self {
+            recorder,
+            next: AtomicU64::new(1),
+            open: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Writes down an undo. When this has returned, it is on disk.
+    ///
+    /// # Errors
+    /// When it could not be written: then the fault may not be made.
+    pub async fn owe(&self, step: Option<&str>, undo: Undo) -> Result<Owed, TimelineError> {
+        let owed = Owed {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            step: step.map(str::to_owned),
+            undo,
+        };
+        let event = Event::Owed {
+            id: owed.id,
+            step: owed.step.clone(),
+            undo: owed.undo.clone(),
+        };
+        self.recorder.record_synced(event).await?;
+        self.lock().push(owed.clone());
+        Ok(owed)
+    }
+
+    /// What is open, newest first: the order in which it is undone.
+    #[must_use]
+    pub fn open(&self) -> Vec<Owed> {
+        self.lock().iter().rev().cloned().collect()
+    }
+
+    /// Restores the state of an open undo, verifies it and strikes it off. `called` is told after each try whether its
+    /// calls succeeded. A failure is recorded too, and stays owed.
+    ///
+    /// # Errors
+    /// [`MendError`].
+    pub async fn mend(
+        &self,
+        owed: &Owed,
+        stack: &dyn Stack,
+        values: &dyn Resolve,
+        patience: Patience,
+        called: impl FnMut(bool) + Send,
+    ) -> Result<(), MendError> {
+        if !self.lock().iter().any(|o| o.id == owed.id) {
+            return Ok(());
+        }
+        let done = mend(stack, &owed.undo, values, patience, called).await;
+        match done {
+            Ok(attempts) => {
+                self.lock().retain(|o| o.id != owed.id);
+                self.recorder.record(Event::Mended {
+                    id: owed.id,
+                    attempts,
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.recorder.record(Event::LeftBroken {
+                    id: owed.id,
+                    why: error.to_string(),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Strikes off an undo that a step's author asked to keep undone (`keep: true`).
+    pub fn waive(&self, owed: &Owed) {
+        self.lock().retain(|o| o.id != owed.id);
+        self.recorder.record(Event::Mended {
+            id: owed.id,
+            attempts: 0,
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Owed>> {
+        self.open
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,59 @@
+//! What every step of a run works with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::milestones::Milestones;
+use super::taken::Taken;
+use super::victims::Victims;
+use crate::model::StackEvent;
+use crate::restore::Ledger;
+use crate::scenario::plan::Plan;
+use crate::stack::{Resolve, Stack};
+use crate::timeline::Recorder;
+
+/// An engine event with its offset on the run's clock.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) at_us: i64,
+    /// How far off that may be: what an engine's clock says is only as good as the comparison with ours.
+    pub(super) slack_us: i64,
+    pub(super) event: StackEvent,
+}
+
+/// What every step of a run works with.
+pub(super) struct Bench {
+    pub(super) plan: Plan,
+    pub(super) stack: Arc<dyn Stack>,
+    pub(super) recorder: Recorder,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) values: Arc<dyn Resolve>,
+    pub(super) milestones: Milestones,
+    pub(super) victims: Victims,
+    pub(super) taken: Taken,
+    /// Every engine event, in the order in which it came.
+    pub(super) engine: broadcast::Sender<Seen>,
+    /// The run was aborted: no fault may begin, every hold ends.
+    pub(super) aborted: CancellationToken,
+    /// The load is over (or was aborted): what is still held ends.
+    pub(super) load_over: CancellationToken,
+    /// Offset of the end of warm-up: `at` counts from here.
+    pub(super) steps_zero_us: i64,
+    /// Where the user's own commands run.
+    pub(super) scenario_dir: PathBuf,
+}
+
+impl Bench {
+    /// Waits until an offset.
+    pub(super) async fn until(&self, at_us: i64) {
+        tokio::time::sleep_until(self.recorder.clock().instant(at_us)).await;
+    }
+
+    /// µs since the run's zero.
+    pub(super) fn now_us(&self) -> i64 {
+        self.recorder.clock().now_us()
+    }
+}

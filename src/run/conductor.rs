@@ -1,0 +1,430 @@
+//! One run from standing the stack up to taking it down.
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::around::Around;
+use super::awaiting::{await_alerts, collect_order};
+use super::bench::Bench;
+use super::engine;
+use super::heal::{Due, heal};
+use super::interrupt::Interrupt;
+use super::milestones::Milestones;
+use super::step;
+use super::taken::Taken;
+use super::victims::Victims;
+use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
+use crate::model::Undo;
+use crate::observe::{ObserveError, Observers};
+use crate::restore::{Ledger, Patience};
+use crate::scenario::plan::Plan;
+use crate::stack::{Stack, StackContext, StackError};
+use crate::timeline::event::{Event, Level, Moment, Phase};
+use crate::timeline::{Recorder, RunDir, TimelineError};
+
+/// Between the order to start the load and its first slot: enough for its threads to be there.
+const LEAD: Duration = Duration::from_millis(300);
+
+/// Which steps are left out by flag.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--only`: these and no others; all where empty.
+    pub only: Vec<String>,
+    /// `--skip`.
+    pub skip: Vec<String>,
+    /// `--no-faults`: a control run.
+    pub no_faults: bool,
+}
+
+impl Selection {
+    /// The flag that leaves a step out, if one does.
+    #[must_use]
+    pub fn leaves_out(&self, step: &str) -> Option<&'static str> {
+        if self.no_faults {
+            Some("--no-faults")
+        } else if self.skip.iter().any(|s| s == step) {
+            Some("--skip")
+        } else if !self.only.is_empty() && !self.only.iter().any(|s| s == step) {
+            Some("--only")
+        } else {
+            None
+        }
+    }
+}
+
+/// All that a run needs.
+pub struct Order {
+    /// What is to be done.
+    pub plan: Plan,
+    /// Where it is recorded. The journal is open and holds its first record.
+    pub dir: RunDir,
+    /// The recording.
+    pub recorder: Recorder,
+    /// The system under test, not stood up yet.
+    pub stack: Arc<dyn Stack>,
+    /// Where the stack and its secrets are.
+    pub context: StackContext,
+    /// How requests are sent.
+    pub client: ClientChoice,
+    /// Steps left out.
+    pub selection: Selection,
+    /// Whether the stack is left standing (`--keep-stack`).
+    pub keep_stack: bool,
+    /// What ends it early.
+    pub interrupt: Interrupt,
+    /// Folder of the scenario file.
+    pub scenario_dir: PathBuf,
+}
+
+/// Why a run could not be carried through. Whatever it is, what was broken has been mended or recorded as left.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Monitoring.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The recording.
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+    /// The steady state did not hold.
+    #[error("the steady state does not hold, so nothing was broken: {0}")]
+    NotSteady(String),
+    /// Ended early.
+    #[error("the run was aborted")]
+    Aborted,
+    /// A bug.
+    #[error("firedrill itself failed: {0}; please report it")]
+    Panic(String),
+}
+
+/// Carries the order out. The recording is closed when this returns; the verdict is the judge's.
+///
+/// # Errors
+/// [`RunError`] where the drill could not be carried through. It is in the recording too.
+pub async fn conduct(order: Order) -> Result<(), RunError> {
+    let recorder = order.recorder.clone();
+    let ledger = Arc::new(Ledger::new(recorder.clone()));
+    let drilled = AssertUnwindSafe(drill(&order, &ledger))
+        .catch_unwind()
+        .await;
+    let result = drilled.unwrap_or_else(|panic| Err(RunError::Panic(told(&*panic))));
+    if let Err(error) = &result {
+        recorder.record(Event::Note {
+            level: Level::Error,
+            text: error.to_string(),
+        });
+    }
+    mend_rest(&order, &ledger).await;
+    recorder.close().await?;
+    result
+}
+
+fn told(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Mends what is still owed whatever happened before: faults first, newest first, then the stack.
+async fn mend_rest(order: &Order, ledger: &Ledger) {
+    let phase = |phase| order.recorder.record(Event::Phase(phase));
+    let (faults, stack): (Vec<_>, Vec<_>) = ledger
+        .open()
+        .into_iter()
+        .partition(|o| o.undo != Undo::Down);
+    if !faults.is_empty() {
+        phase(Phase::Mending);
+    }
+    for owed in faults {
+        // A failure is recorded by the ledger as left broken, and the verdict says so.
+        let _recorded = ledger
+            .mend(
+                &owed,
+                &*order.stack,
+                &*order.context.secrets,
+                Patience::default(),
+                |_| {},
+            )
+            .await;
+    }
+    if stack.is_empty() {
+        return;
+    }
+    let since = order.recorder.clock().zero_wall_ns();
+    if let Err(error) = order.stack.logs(since, &order.dir.stack_log()).await {
+        let text = format!("the stack's logs could not be kept: {error}");
+        order.recorder.record(Event::Note {
+            level: Level::Warning,
+            text,
+        });
+    }
+    for owed in stack {
+        if order.keep_stack {
+            order.recorder.record(Event::Note {
+                level: Level::Info,
+                text: "the stack is kept (--keep-stack)".into(),
+            });
+            ledger.waive(&owed);
+        } else {
+            phase(Phase::TakingDown);
+            let _recorded = ledger
+                .mend(
+                    &owed,
+                    &*order.stack,
+                    &*order.context.secrets,
+                    Patience::default(),
+                    |_| {},
+                )
+                .await;
+        }
+    }
+}
+
+async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {
+    let (recorder, stack, plan) = (&order.recorder, &order.stack, &order.plan);
+    let phase = |phase| recorder.record(Event::Phase(phase));
+
+    phase(Phase::StandingUp);
+    // On a platform that cannot even be asked nothing gets started, and nothing is owed.
+    unless_aborted(order, stack.owned()).await??;
+    ledger.owe(None, Undo::Down).await?;
+    let standing = unless_aborted(order, stack.up()).await??;
+    for text in standing.notes {
+        recorder.record(Event::Note {
+            level: Level::Info,
+            text,
+        });
+    }
+    recorder.record(Event::Components(stack.components().await?));
+    let skew_ns = stack.skew_ns().await?;
+    recorder.record(Event::Skew {
+        source: "engine".into(),
+        skew_us: skew_ns / 1000,
+        error_us: 0,
+    });
+    let (steps, _) = broadcast::channel(4096);
+    let around = Around::gather(order.context.clone(), Arc::clone(stack), plan.variables()).await?;
+    let around = Arc::new(around);
+    let following = engine::follow(recorder, skew_ns, steps.clone(), Arc::clone(&around)).await?;
+
+    phase(Phase::Preparing);
+    let observers = Observers::start(&plan.observe, &*around, recorder.clone()).await?;
+    let checks = async {
+        for (index, check) in plan.steady_state.iter().enumerate() {
+            let seen = observers.steady(check, &*around).await;
+            let (held, observed) = (seen.held, seen.observed);
+            recorder.record(Event::Steady {
+                check: index,
+                moment: Moment::Before,
+                held,
+                observed: observed.clone(),
+            });
+            if !held {
+                return Err(RunError::NotSteady(observed));
+            }
+        }
+        Ok(())
+    };
+    unless_aborted(order, checks).await??;
+    let loaded = match &plan.load {
+        Some(load) => {
+            let spec = LoadSpec {
+                plan: load.clone(),
+                seed: plan.seed,
+                scenario_dir: order.scenario_dir.clone(),
+            };
+            let values: Values = around.clone();
+            let load = Load::prepare(spec, &values, order.client.clone())?;
+            unless_aborted(order, load.login()).await??;
+            Some(load)
+        }
+        None => None,
+    };
+
+    let started_us = recorder.clock().now_us() + i64::try_from(LEAD.as_micros()).unwrap_or(0);
+    let warmup = plan.load.as_ref().map_or(Duration::ZERO, |l| l.warmup);
+    let bench = Bench {
+        plan: plan.clone(),
+        stack: Arc::clone(stack),
+        recorder: recorder.clone(),
+        ledger: Arc::clone(ledger),
+        values: around.clone(),
+        milestones: Milestones::new(&plan.steps),
+        victims: Victims::default(),
+        taken: Taken::default(),
+        engine: steps,
+        aborted: order.interrupt.abort.clone(),
+        load_over: CancellationToken::new(),
+        steps_zero_us: started_us + i64::try_from(warmup.as_micros()).unwrap_or(0),
+        scenario_dir: order.scenario_dir.clone(),
+    };
+    let left = load_and_break(order, &bench, &around, loaded, started_us).await;
+    if !left.is_empty() {
+        phase(Phase::Mending);
+        heal(&bench, left).await;
+    }
+    if order.interrupt.abort.is_cancelled() {
+        following.abort();
+        return Err(RunError::Aborted);
+    }
+    phase(Phase::Awaiting);
+    await_alerts(&bench, &observers).await;
+    phase(Phase::Collecting);
+    for (index, check) in plan.steady_state.iter().enumerate() {
+        let seen = observers.steady(check, &*around).await;
+        recorder.record(Event::Steady {
+            check: index,
+            moment: Moment::After,
+            held: seen.held,
+            observed: seen.observed,
+        });
+    }
+    observers.collect(collect_order(&bench, started_us)).await;
+    observers.stop().await;
+    following.abort();
+    Ok(())
+}
+
+async fn unless_aborted<T>(order: &Order, work: impl Future<Output = T>) -> Result<T, RunError> {
+    tokio::select! {
+        biased;
+        () = order.interrupt.abort.cancelled() => Err(RunError::Aborted),
+        done = work => Ok(done),
+    }
+}
+
+/// The drill itself: the load and every step, side by side, until both are through. Returns the steps whose faults the
+/// end of the load found open, newest first.
+async fn load_and_break(
+    order: &Order,
+    bench: &Bench,
+    around: &Arc<Around>,
+    load: Option<Load>,
+    started_us: i64,
+) -> Vec<Due> {
+    let recorder = &bench.recorder;
+    let mut steps = FuturesUnordered::new();
+    for planned in &bench.plan.steps {
+        if let Some(flag) = order.selection.leaves_out(&planned.name) {
+            recorder.record(Event::LeftOut {
+                step: planned.name.clone(),
+                flag: flag.to_owned(),
+            });
+            bench.milestones.end(&planned.name);
+        } else {
+            steps.push(step::live(bench, planned));
+        }
+    }
+    let driving = async {
+        if let Some(load) = load {
+            drive(bench, around, load, &order.client, started_us).await;
+        }
+        bench.load_over.cancel();
+    };
+    tokio::pin!(driving);
+    let (mut left, mut driven) = (Vec::new(), false);
+    loop {
+        tokio::select! {
+            biased;
+            () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => bench.load_over.cancel(),
+            () = unrecordable(recorder), if !bench.load_over.is_cancelled() => order.interrupt.abort.cancel(),
+            () = &mut driving, if !driven => driven = true,
+            Some(open) = steps.next(), if !steps.is_empty() => left.extend(open),
+            else => break,
+        }
+    }
+    // Undo numbers grow with time: the newest fault goes first.
+    left.sort_by_key(|due| std::cmp::Reverse(due.owed.first().map(|o| o.id)));
+    left
+}
+
+/// Returns when the recording has failed (a full disk): what is not recorded cannot be judged, so all is healed.
+async fn unrecordable(recorder: &Recorder) {
+    while recorder.failure().is_none() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Drives the load to its end, or to the abort.
+async fn drive(
+    bench: &Bench,
+    around: &Arc<Around>,
+    load: Load,
+    client: &ClientChoice,
+    started_us: i64,
+) {
+    let recorder = &bench.recorder;
+    let failed = |why: String| recorder.record(Event::LoadFailed { why });
+    let mut running = match load.start(recorder.clock(), started_us, Box::new(recorder.requests()))
+    {
+        Ok(running) => running,
+        Err(error) => return failed(error.to_string()),
+    };
+    recorder.record(Event::LoadStarted {
+        started_us,
+        steps_zero_us: bench.steps_zero_us,
+    });
+    recorder.record(Event::Phase(Phase::Warmup));
+    let values: Values = around.clone();
+    let zero = bench.until(bench.steps_zero_us);
+    // A fake drill has no test bed that could be short of CPU.
+    let real = matches!(client, ClientChoice::Http1);
+    let pressure = async {
+        if real {
+            watch_pressure(recorder.clock(), |event| recorder.record(event)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::pin!(zero, pressure);
+    let mut warm = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            () = bench.aborted.cancelled() => {
+                running.abort();
+                break running.join().await;
+            }
+            ended = running.join() => break ended,
+            () = around.moved() => {
+                if let Err(error) = running.readdress(&values) {
+                    let text = format!("the load keeps its old addresses: {error}");
+                    recorder.record(Event::Note { level: Level::Warning, text });
+                }
+            }
+            () = &mut pressure => {}
+            () = &mut zero, if !warm => {
+                warm = true;
+                recorder.record(Event::Phase(Phase::Drill));
+            }
+        }
+    };
+    for text in ended.notes {
+        recorder.record(Event::Note {
+            level: Level::Info,
+            text,
+        });
+    }
+    if let Some(why) = ended.failed {
+        failed(why);
+    }
+    recorder.record(Event::LoadEnded {
+        arrivals: ended.arrivals,
+        asked: ended.asked,
+        not_reached: ended.not_reached,
+        aborted: ended.aborted,
+    });
+}

@@ -1,0 +1,18 @@
+//! The conductor: phases, steps, signals; everything that happens goes into the recording.
+
+mod around;
+mod awaiting;
+mod bench;
+mod conductor;
+mod engine;
+mod heal;
+mod interrupt;
+mod milestones;
+mod replicas;
+mod settled;
+mod step;
+mod taken;
+mod victims;
+
+pub use conductor::{Order, RunError, Selection, conduct};
+pub use interrupt::Interrupt;

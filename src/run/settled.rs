@@ -1,0 +1,96 @@
+//! When a watch is over while the run goes on, for the steps that wait for it. The judge computes it again from the
+//! recording; here the same function is asked with what is known so far.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+use crate::model::{Action, Component};
+use crate::scenario::plan::StepPlan;
+use crate::timeline::tally::{Readmission, WatchFacts, settle_us, watch_end};
+
+/// Waits until the step's watch is over. False if the load ended first. Called when the fault is over.
+pub(super) async fn settled(bench: &Bench, step: &StepPlan, effect_us: Option<i64>) -> bool {
+    let over_us = bench.now_us();
+    let victims = bench.victims.of(&step.name);
+    let settle_us = longest_settle_us(bench);
+    loop {
+        let old = old_answers(bench, step);
+        let facts = WatchFacts {
+            effect_us,
+            held: step.hold.is_some(),
+            over_us: Some(over_us),
+            old_answers_us: &old,
+            readmission: readmission(bench, &victims, over_us),
+            settle_us,
+            load_end_us: i64::MAX,
+        };
+        if watch_end(&facts, bench.now_us()).is_some() {
+            return true;
+        }
+        tokio::select! {
+            biased;
+            () = bench.load_over.cancelled() => return false,
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+    }
+}
+
+/// The longest settle of the load's journeys at the rate planned now.
+fn longest_settle_us(bench: &Bench) -> i64 {
+    let recovery = i64::try_from(bench.plan.recovery.settle.as_micros()).unwrap_or(i64::MAX);
+    let Some(load) = &bench.plan.load else {
+        return recovery;
+    };
+    let into_load =
+        bench.now_us() - bench.steps_zero_us + i64::try_from(load.warmup.as_micros()).unwrap_or(0);
+    let rate = load
+        .schedule()
+        .rate_at(Duration::from_micros(u64::try_from(into_load).unwrap_or(0)));
+    let slots = (0..load.journeys.len())
+        .map(|j| load.request_rate(j, rate))
+        .filter(|r| *r > 0.0)
+        .map(|r| 1e6 / r);
+    slots
+        .map(|slot| settle_us(recovery, slot.round() as i64))
+        .max()
+        .unwrap_or(recovery)
+}
+
+/// Whether every victim that was heard of serves again.
+fn readmission(bench: &Bench, victims: &[Component], over_us: i64) -> Readmission {
+    let live = bench.recorder.live();
+    let heard = live.instances();
+    let known = victims
+        .iter()
+        .filter(|v| heard.iter().any(|a| v.answers_to(&a.name)));
+    let mut last = Readmission::NotAwaited;
+    for victim in known {
+        match (
+            live.first_good_after(|name| victim.answers_to(name), over_us),
+            last,
+        ) {
+            (None, _) => return Readmission::Awaited,
+            (Some(at), Readmission::Seen(before)) => last = Readmission::Seen(at.max(before)),
+            (Some(at), Readmission::NotAwaited | Readmission::Awaited) => {
+                last = Readmission::Seen(at)
+            }
+        }
+    }
+    last
+}
+
+/// The last answer of each version but the newest, sorted; only updates wait for those.
+fn old_answers(bench: &Bench, step: &StepPlan) -> Vec<i64> {
+    if !matches!(step.action, Action::Update { .. }) {
+        return vec![];
+    }
+    let versions = bench.recorder.live().versions();
+    let newest = versions.iter().map(|v| v.first_us).max();
+    let mut old: Vec<i64> = versions
+        .iter()
+        .filter(|v| Some(v.first_us) != newest)
+        .map(|v| v.last_us)
+        .collect();
+    old.sort_unstable();
+    old
+}

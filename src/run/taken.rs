@@ -1,0 +1,48 @@
+//! The components that open steps hold: no other step may take them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{Component, ComponentId, RunState};
+
+/// Component → the step that took it.
+#[derive(Default)]
+pub(super) struct Taken {
+    by: Mutex<BTreeMap<ComponentId, String>>,
+    /// Held from reading the components to the end of choosing, so that no two steps choose from the same list.
+    pub(super) choosing: tokio::sync::Mutex<()>,
+}
+
+impl Taken {
+    /// The step takes these.
+    pub(super) fn take(&self, step: &str, taken: &[ComponentId]) {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        by.extend(taken.iter().map(|id| (id.clone(), step.to_owned())));
+    }
+
+    /// All that the step took may be taken again.
+    pub(super) fn release(&self, step: &str) {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        by.retain(|_, taker| taker != step);
+    }
+
+    /// The components without those that are taken and still seem to run: a fault that has not landed yet leaves its
+    /// victim healthy to look at.
+    pub(super) fn leave(&self, components: &[Component]) -> Vec<Component> {
+        let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes = |c: &&Component| c.state == RunState::Running && by.contains_key(&c.id);
+        components.iter().filter(|c| !goes(c)).cloned().collect()
+    }
+
+    /// What is taken of a service, for a person; empty if nothing is.
+    pub(super) fn note(&self, service: &str) -> String {
+        let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = by.keys().filter(|id| id.service == service);
+        let names: Vec<String> = of.map(ToString::to_string).collect();
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!("; taken by other steps: {}", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! `steps:`: when each is done, what it does, and whether the stack can.
+
+use std::time::Duration;
+
+use super::{Checker, is_name, repeated};
+use crate::model::{Action, StackSpec, Take};
+use crate::scenario::Supports;
+use crate::scenario::error::Problem;
+use crate::scenario::file::File;
+use crate::scenario::file::steps::Step;
+use crate::scenario::plan::{Guards, LoadPlan, Milestone, StepPlan, Trigger};
+use crate::scenario::shape::{At, Named};
+use crate::scenario::tree::Span;
+use crate::scenario::units::Period;
+
+/// Names that mean something else where a step's name may stand.
+const RESERVED: [&str; 6] = ["warmup", "baseline", "recovered", "run", "wait", "within"];
+
+impl Checker<'_> {
+    pub(super) fn steps(
+        &mut self,
+        file: &File,
+        load: Option<&LoadPlan>,
+        stack: Option<&StackSpec>,
+        guards: &Guards,
+        supports: Supports<'_>,
+    ) -> Vec<StepPlan> {
+        let Some(steps) = &file.steps else {
+            return Vec::new();
+        };
+        for name in repeated(steps.iter().filter_map(|step| step.value.name.as_ref())) {
+            let problem =
+                Problem::invalid(name.at, format!("two steps are called `{}`", name.value));
+            self.problems
+                .push(problem.help("a step's name is also its window's: give each its own"));
+        }
+        let mut planned = Vec::new();
+        for step in steps {
+            planned.extend(self.step(step, load, stack, guards, supports));
+        }
+        self.no_circles(steps);
+        planned
+    }
+
+    fn step(
+        &mut self,
+        step: &At<Step>,
+        load: Option<&LoadPlan>,
+        stack: Option<&StackSpec>,
+        guards: &Guards,
+        supports: Supports<'_>,
+    ) -> Option<StepPlan> {
+        let name = self.step_name(step);
+        let when = self.trigger(step, load);
+        let (at, action) = self.action(step)?;
+        let action = action?;
+        self.hold_fits(step, at, &action);
+        self.members_suffice(at, &action, guards);
+        if let Some(stack) = stack {
+            self.stack_allows(at, &action, stack, guards, supports);
+        }
+        Some(StepPlan {
+            name: name?,
+            when: when?,
+            action,
+            hold: step.value.hold.map(|hold| hold.value.0),
+        })
+    }
+
+    fn step_name(&mut self, step: &At<Step>) -> Option<String> {
+        let Some(name) = &step.value.name else {
+            self.problem_unless_broken(
+                step.at,
+                Problem::invalid(step.at, "`name` is missing here"),
+            );
+            return None;
+        };
+        if RESERVED.contains(&name.value.as_str()) {
+            let problem = Problem::invalid(
+                name.at,
+                format!(
+                    "a step cannot be called `{}`: that name means something else",
+                    name.value
+                ),
+            );
+            self.problems
+                .push(problem.help(format!("reserved are {}", RESERVED.join(", "))));
+        } else if !is_name(&name.value) {
+            let problem =
+                Problem::invalid(name.at, format!("`{}` cannot be a step's name", name.value));
+            self.problems
+                .push(problem.help("use letters, digits, `-`, `_` and `.`"));
+        }
+        Some(name.value.clone())
+    }
+
+    fn trigger(&mut self, step: &At<Step>, load: Option<&LoadPlan>) -> Option<Trigger> {
+        let written = &step.value;
+        if let Some(later) = written.every.or(written.until) {
+            let problem = Problem::not_supported(later.at, "`every … until …`");
+            self.problems
+                .push(problem.help("write each step out, with an `at` of its own"));
+            return None;
+        }
+        match (written.at, &written.after) {
+            (Some(at), None) => {
+                let end = load.map(|load| {
+                    load.stages
+                        .iter()
+                        .map(|stage| stage.length)
+                        .sum::<Duration>()
+                });
+                if let Some(end) = end.filter(|end| at.value.0 >= *end) {
+                    let end = humantime::format_duration(end);
+                    let problem = Problem::invalid(
+                        at.at,
+                        format!(
+                            "the load has ended by then: its stages last {end} from the end of warm-up"
+                        ),
+                    );
+                    self.problems
+                        .push(problem.help("make the load longer, or the step earlier"));
+                }
+                Some(Trigger::At(at.value.0))
+            }
+            (None, Some(after)) => self.after(after),
+            (Some(_), Some(after)) => {
+                self.problems.push(Problem::invalid(
+                    after.at,
+                    "a step begins either `at` a time or `after` another step, not both",
+                ));
+                None
+            }
+            (None, None) => {
+                let problem = Problem::invalid(step.at, "it is not said when this step begins");
+                self.problem_unless_broken(
+                    step.at,
+                    problem.help("add `at: 20s`, or `after: { STEP: healed }`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// `{ STEP: MILESTONE, wait: …, within: … }`: the one key that is neither `wait` nor `within` is a step.
+    fn after(&mut self, after: &At<Named<At<String>>>) -> Option<Trigger> {
+        let mut step = None;
+        let (mut wait, mut within) = (Duration::ZERO, None);
+        for (key, value) in after.value.iter() {
+            match key.value.as_str() {
+                "wait" => wait = self.period(value)?,
+                "within" => within = Some(self.period(value)?),
+                _ if step.is_some() => {
+                    let problem =
+                        Problem::invalid(key.at, "a step follows one other step, not several");
+                    self.problems
+                        .push(problem.help("follow the one that comes last"));
+                    return None;
+                }
+                _ => step = Some((key, value)),
+            }
+        }
+        let Some((name, milestone)) = step else {
+            let problem = Problem::invalid(after.at, "`after` names no step")
+                .help("write `after: { STEP: dispatched | healed | settled }`");
+            self.problem_unless_broken(after.at, problem);
+            return None;
+        };
+        self.known_step(name);
+        let milestone = match milestone.value.as_str() {
+            "dispatched" => Milestone::Dispatched,
+            "healed" => Milestone::Healed,
+            "settled" => Milestone::Settled,
+            other => {
+                let problem = Problem::invalid(
+                    milestone.at,
+                    format!("`{other}` is none of dispatched, healed, settled"),
+                );
+                self.problems
+                    .push(problem.did_you_mean(other, ["dispatched", "healed", "settled"]));
+                return None;
+            }
+        };
+        Some(Trigger::After {
+            step: name.value.clone(),
+            milestone,
+            wait,
+            within,
+        })
+    }
+
+    fn period(&mut self, text: &At<String>) -> Option<Duration> {
+        match text.value.parse::<Period>() {
+            Ok(period) => Some(period.0),
+            Err(error) => {
+                self.problems.push(error.at(text.at));
+                None
+            }
+        }
+    }
+
+    /// Notes a name that no step has.
+    pub(super) fn known_step(&mut self, name: &At<String>) -> bool {
+        if self.step_names.contains(&name.value)
+            || (self.step_names.is_empty() && self.is_broken_at(&["steps"]))
+        {
+            return true;
+        }
+        let problem = Problem::invalid(name.at, format!("there is no step `{}`", name.value));
+        self.problems
+            .push(problem.did_you_mean(&name.value, self.step_names.iter().map(String::as_str)));
+        false
+    }
+
+    /// Steps that wait for one another would never begin.
+    fn no_circles(&mut self, steps: &[At<Step>]) {
+        let follows = |name: &str| {
+            let step = steps.iter().find(|step| {
+                step.value
+                    .name
+                    .as_ref()
+                    .is_some_and(|own| own.value == name)
+            })?;
+            let mut keys = step.value.after.as_ref()?.value.names();
+            keys.find(|key| !matches!(*key, "wait" | "within"))
+        };
+        for step in steps {
+            let (Some(name), Some(after)) = (&step.value.name, &step.value.after) else {
+                continue;
+            };
+            let mut chain = vec![name.value.as_str()];
+            while let Some(next) = chain.last().and_then(|last| follows(last)) {
+                if next == name.value {
+                    let message = format!(
+                        "this step waits for itself: {} -> {next}",
+                        chain.join(" -> ")
+                    );
+                    self.problems.push(
+                        Problem::invalid(after.at, message).help("begin one of them `at` a time"),
+                    );
+                    break;
+                }
+                if chain.contains(&next) {
+                    break;
+                }
+                chain.push(next);
+            }
+        }
+    }
+
+    /// A hold makes sense for what stays broken until it is mended.
+    fn hold_fits(&mut self, step: &At<Step>, at: Span, action: &Action) {
+        match (action, step.value.hold) {
+            (Action::Restart { .. }, Some(hold)) => {
+                let problem = Problem::invalid(
+                    hold.at,
+                    "a restart mends itself, so there is nothing to hold",
+                );
+                self.problems
+                    .push(problem.help("leave `hold` out, or use `stop` to keep it down"));
+            }
+            (Action::Update { keep: true, .. }, Some(hold)) => {
+                let problem = Problem::invalid(
+                    hold.at,
+                    "with `keep: true` the update is never put back, so there is nothing to hold",
+                );
+                self.problems.push(problem.help("leave out one of the two"));
+            }
+            (Action::Kill { target, .. }, None) if self.restarts(target) == Some(false) => {
+                let message = format!(
+                    "`kill` without `hold` is a drill of the restart policy, and `{target}` has none: nothing would bring it back"
+                );
+                self.problems.push(
+                    Problem::invalid(at, message)
+                        .help("add `hold: 20s` to the step: firedrill starts it again then"),
+                );
+            }
+            (
+                Action::Kill { .. }
+                | Action::Stop { .. }
+                | Action::Pause { .. }
+                | Action::Restart { .. }
+                | Action::Disconnect { .. }
+                | Action::Scale { .. }
+                | Action::Exec { .. }
+                | Action::Http { .. }
+                | Action::Command { .. }
+                | Action::Update { .. },
+                _,
+            ) => {}
+        }
+    }
+
+    fn restarts(&self, service: &str) -> Option<bool> {
+        self.services.targets.as_ref()?.get(service)?.restarts
+    }
+
+    pub(super) fn replicas(&self, service: &str) -> Option<u32> {
+        self.services.targets.as_ref()?.get(service)?.replicas
+    }
+
+    /// Where the number of replicas is known, a step must not take more than there are, nor what the guard keeps.
+    fn members_suffice(&mut self, at: Span, action: &Action, guards: &Guards) {
+        let Some(service) = action.target() else {
+            return;
+        };
+        let Some(replicas) = self.replicas(service) else {
+            return;
+        };
+        if let Action::Scale { replicas: left, .. } = action
+            && *left < guards.keep_healthy
+        {
+            let keep = guards.keep_healthy;
+            let message = format!(
+                "this leaves {left} of `{service}`, and `guards: {{ keep_healthy: {keep} }}` forbids it"
+            );
+            self.problems
+                .push(Problem::invalid(at, message).help("leave more, or lower the guard"));
+        }
+        let Some(take) = action.take() else {
+            return;
+        };
+        let taken = match take {
+            Take::All => replicas,
+            Take::Count(count) => count,
+            Take::Share(share) => ((f64::from(replicas) * share.get()).floor() as u32).max(1),
+        };
+        if taken > replicas {
+            let problem = Problem::invalid(
+                at,
+                format!("this takes {taken} of `{service}`, which has {replicas}"),
+            );
+            self.problems
+                .push(problem.help("write `take: all`, or a smaller count"));
+        } else if replicas - taken < guards.keep_healthy {
+            let keep = guards.keep_healthy;
+            let message = format!(
+                "this takes {taken} of the {replicas} of `{service}`, and `guards: {{ keep_healthy: {keep} }}` forbids it"
+            );
+            self.problems
+                .push(Problem::invalid(at, message).help("take fewer, or lower the guard"));
+        }
+    }
+
+    fn stack_allows(
+        &mut self,
+        at: Span,
+        action: &Action,
+        stack: &StackSpec,
+        guards: &Guards,
+        supports: Supports<'_>,
+    ) {
+        if let Err(why) = supports(stack, action) {
+            self.problems.push(Problem::invalid(
+                at,
+                format!(
+                    "`{}` cannot be done on a {} stack: {why}",
+                    action.name(),
+                    stack.kind()
+                ),
+            ));
+        }
+        if matches!(stack, StackSpec::External(_))
+            && action.target().is_some()
+            && !guards.allow_external
+        {
+            let problem = Problem::invalid(
+                at,
+                "firedrill did not start this stack, so it must not break it unasked",
+            );
+            self.problems
+                .push(problem.help("add `guards: { allow_external: true }` if you mean it"));
+        }
+    }
+}

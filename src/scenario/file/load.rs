@@ -1,0 +1,164 @@
+//! `load:` as written.
+
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+
+use super::exactly_one;
+use crate::scenario::shape::{At, Named};
+use crate::scenario::units::{ArrivalRate, Period, Text};
+
+/// Open-loop load: arrivals at a rate that nothing the system does can move.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = journeys_or_request)]
+pub(in crate::scenario) struct Load {
+    /// What relative addresses are relative to.
+    pub(in crate::scenario) base_url: Option<At<String>>,
+    /// Before the stages, at the first stage's rate: 10s unless set.
+    pub(in crate::scenario) warmup: Option<At<Period>>,
+    /// Stretches of load, one after the other.
+    #[schemars(required, length(min = 1))]
+    pub(in crate::scenario) stages: Option<At<Vec<At<Stage>>>>,
+    /// Limit on a request, from its due time: 5s unless set.
+    pub(in crate::scenario) timeout: Option<At<Period>>,
+    /// The connections.
+    pub(in crate::scenario) connections: Option<Connections>,
+    /// Most requests unanswered at once: peak rate × timeout + connections unless set.
+    pub(in crate::scenario) in_flight: Option<At<u64>>,
+    /// Response headers that say who answered.
+    pub(in crate::scenario) served_by: Option<At<ServedBy>>,
+    /// Headers of every request.
+    pub(in crate::scenario) headers: Option<Named<At<Text>>>,
+    /// Simulated users.
+    pub(in crate::scenario) users: Option<Users>,
+    /// Rows for `${row.COLUMN}`.
+    pub(in crate::scenario) data: Option<Data>,
+    /// What arrivals do; one journey is chosen for each arrival by weight.
+    pub(in crate::scenario) journeys: Option<At<Named<Journey>>>,
+    /// The one request of a load without journeys.
+    pub(in crate::scenario) request: Option<At<Request>>,
+}
+
+/// A stretch of load: `rate`, or `ramp_to` from where the stage before ended.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = rate_or_ramp)]
+pub(in crate::scenario) struct Stage {
+    /// A constant rate.
+    pub(in crate::scenario) rate: Option<At<ArrivalRate>>,
+    /// The rate at the stage's end.
+    pub(in crate::scenario) ramp_to: Option<At<ArrivalRate>>,
+    /// How long it lasts.
+    pub(in crate::scenario) r#for: At<Period>,
+}
+
+/// The connections.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Connections {
+    /// Most open at once: 256 unless set.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) max: Option<At<u32>>,
+}
+
+/// Response headers that say who answered.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct ServedBy {
+    /// Header with the instance: its name, host name, container id or address.
+    pub(in crate::scenario) instance: Option<At<String>>,
+    /// Header with the version.
+    pub(in crate::scenario) version: Option<At<String>>,
+}
+
+/// Simulated users: arrival n draws user n mod `count`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Users {
+    /// How many.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) count: At<u32>,
+    /// What each does once before the warm-up, and again on a 401.
+    pub(in crate::scenario) login: Option<Vec<At<Request>>>,
+}
+
+/// A CSV file with a header line.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Data {
+    /// The file, relative to the scenario's folder.
+    pub(in crate::scenario) rows: At<String>,
+}
+
+/// What one arrival does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Journey {
+    /// Its share of arrivals, against the other journeys' weights: 1 unless set.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) weight: Option<At<u32>>,
+    /// In place of the load's.
+    pub(in crate::scenario) base_url: Option<At<String>>,
+    /// Requests and waits, in order.
+    pub(in crate::scenario) requests: At<Vec<At<Request>>>,
+}
+
+/// A request, or a wait (`think`) before the next.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = method_or_think)]
+pub(in crate::scenario) struct Request {
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) get: Option<At<String>>,
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) head: Option<At<String>>,
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) post: Option<At<String>>,
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) put: Option<At<String>>,
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) patch: Option<At<String>>,
+    /// Address, relative to the base URL.
+    pub(in crate::scenario) delete: Option<At<String>>,
+    /// A wait before the next request.
+    pub(in crate::scenario) think: Option<At<Period>>,
+    /// Its own headers.
+    pub(in crate::scenario) headers: Option<Named<At<Text>>>,
+    /// A JSON body.
+    pub(in crate::scenario) json: Option<At<serde_json::Value>>,
+    /// A text body.
+    pub(in crate::scenario) body: Option<At<String>>,
+    /// What makes the answer `ok`, and good.
+    pub(in crate::scenario) expect: Option<Expect>,
+    /// Name to JSONPath into the answer, for `${name}` later in the journey.
+    pub(in crate::scenario) extract: Option<Named<At<String>>>,
+}
+
+/// What an answer must be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Expect {
+    /// Exactly this status; without one, 2xx or 304.
+    pub(in crate::scenario) status: Option<At<u16>>,
+    /// Latency within which it is good.
+    pub(in crate::scenario) within: Option<At<Period>>,
+    /// Text in the body.
+    pub(in crate::scenario) contains: Option<At<Text>>,
+    /// JSONPath to the value it must have.
+    pub(in crate::scenario) json: Option<Named<At<serde_json::Value>>>,
+}
+
+fn journeys_or_request(schema: &mut Schema) {
+    exactly_one(schema, &["journeys", "request"]);
+}
+
+fn rate_or_ramp(schema: &mut Schema) {
+    exactly_one(schema, &["rate", "ramp_to"]);
+}
+
+fn method_or_think(schema: &mut Schema) {
+    exactly_one(
+        schema,
+        &["get", "head", "post", "put", "patch", "delete", "think"],
+    );
+}

@@ -1,0 +1,275 @@
+//! Engine events as the stack's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::containers::{Container, PROJECT, identity, wall_ns};
+use super::engine::Project;
+use crate::model::{ComponentId, Health, StackEvent, StackEventKind, When};
+use crate::stack::StackError;
+
+const WANTED: [&str; 11] = [
+    "create",
+    "start",
+    "die",
+    "pause",
+    "unpause",
+    "kill",
+    "oom",
+    "destroy",
+    "health_status",
+    "connect",
+    "disconnect",
+];
+
+/// Pause before a broken stream is opened again.
+const REOPEN: Duration = Duration::from_millis(250);
+
+impl Project {
+    /// The engine's wall clock, in ns since 1970.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn engine_ns(&self) -> Result<i64, StackError> {
+        let info = self.docker.info().await;
+        let info = info.map_err(|e| self.error("ask for the time", &self.endpoint, &e))?;
+        info.system_time
+            .as_deref()
+            .and_then(wall_ns)
+            .ok_or_else(|| StackError::Call {
+                call: "ask for the time".to_owned(),
+                component: self.endpoint.to_string(),
+                why: "its answer holds none".to_owned(),
+            })
+    }
+
+    /// Whether the engine has sent a running container a signal since its start, as far as it remembers (256 events
+    /// of every kind).
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn signalled(&self, container: &Container) -> Result<bool, StackError> {
+        let Some(started) = container.component().started_ns else {
+            return Ok(false);
+        };
+        let filters = HashMap::from([
+            ("container", vec![container.handle()]),
+            ("event", vec!["kill"]),
+        ]);
+        let options = EventsOptionsBuilder::default()
+            .since(&timestamp(started))
+            .until(&timestamp(self.engine_ns().await?))
+            .filters(&filters)
+            .build();
+        match Box::pin(self.docker.events(Some(options))).next().await {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(e)) => Err(self.error("ask for the events", &container.id, &e)),
+        }
+    }
+
+    /// Reports events from now on, until nobody listens. The engine replays what happened since a given time on its
+    /// own clock, so nothing is lost between this call and the stream's opening, nor where a stream breaks off.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn watch(
+        &self,
+        events: UnboundedSender<StackEvent>,
+    ) -> Result<(), StackError> {
+        let mut since = self.engine_ns().await?;
+        // Events of networks name containers by id alone.
+        let mut known: HashMap<String, ComponentId> = HashMap::new();
+        for container in self.containers().await? {
+            known.insert(container.handle().to_owned(), container.id);
+        }
+        let project = self.clone();
+        tokio::spawn(async move {
+            while !events.is_closed() {
+                let mut stream = Box::pin(project.docker.events(Some(options(since))));
+                loop {
+                    let next = tokio::select! {
+                        next = stream.next() => next,
+                        () = events.closed() => return,
+                    };
+                    // An error or the end: opened again from the last event seen.
+                    let Some(Ok(message)) = next else { break };
+                    since = message.time_nano.map_or(since, |at| at + 1);
+                    if let Some(event) = translate(&message, &project.name, &mut known)
+                        && events.send(event).is_err()
+                    {
+                        return;
+                    }
+                }
+                tokio::time::sleep(REOPEN).await;
+            }
+        });
+        Ok(())
+    }
+}
+
+fn options(since_ns: i64) -> bollard::query_parameters::EventsOptions {
+    let filters = HashMap::from([
+        ("type", vec!["container", "network"]),
+        ("event", WANTED.to_vec()),
+    ]);
+    EventsOptionsBuilder::default()
+        .since(&timestamp(since_ns))
+        .filters(&filters)
+        .build()
+}
+
+/// As the engine takes times: seconds with nine decimals.
+fn timestamp(ns: i64) -> String {
+    format!(
+        "{}.{:09}",
+        ns.div_euclid(1_000_000_000),
+        ns.rem_euclid(1_000_000_000)
+    )
+}
+
+/// `None` for what does not concern the project's components.
+fn translate(
+    message: &EventMessage,
+    project: &str,
+    known: &mut HashMap<String, ComponentId>,
+) -> Option<StackEvent> {
+    let actor = message.actor.as_ref()?;
+    let attributes = actor.attributes.as_ref()?;
+    let action = message.action.as_deref()?;
+    let (handle, component) = if message.typ == Some(EventMessageTypeEnum::NETWORK) {
+        let handle = attributes.get("container")?.clone();
+        let component = known.get(&handle)?.clone();
+        (handle, component)
+    } else {
+        if attributes.get(PROJECT).map(String::as_str) != Some(project) {
+            return None;
+        }
+        let handle = actor.id.clone()?;
+        let component = identity(attributes)?;
+        known.insert(handle.clone(), component.clone());
+        (handle, component)
+    };
+    let network = || attributes.get("name").cloned().unwrap_or_default();
+    let kind = match action
+        .split_once(": ")
+        .map_or((action, ""), |(name, more)| (name, more))
+    {
+        ("create", _) => StackEventKind::Created,
+        ("start", _) => StackEventKind::Started,
+        ("die", _) => StackEventKind::Died {
+            code: attributes
+                .get("exitCode")
+                .and_then(|c| c.parse().ok())
+                .unwrap_or(-1),
+        },
+        ("pause", _) => StackEventKind::Paused,
+        ("unpause", _) => StackEventKind::Unpaused,
+        ("kill", _) => StackEventKind::Signalled {
+            signal: signal_name(attributes.get("signal").map_or("", String::as_str)),
+        },
+        ("oom", _) => StackEventKind::OutOfMemory,
+        ("destroy", _) => StackEventKind::Destroyed,
+        ("health_status", "healthy") => StackEventKind::Health {
+            health: Health::Healthy,
+        },
+        ("health_status", "unhealthy") => StackEventKind::Health {
+            health: Health::Unhealthy,
+        },
+        ("connect", _) => StackEventKind::Connected { network: network() },
+        ("disconnect", _) => StackEventKind::Disconnected { network: network() },
+        _ => return None,
+    };
+    Some(StackEvent {
+        when: When::Wall(message.time_nano?),
+        component,
+        handle,
+        kind,
+    })
+}
+
+/// The engine gives numbers.
+fn signal_name(number: &str) -> String {
+    let name = match number {
+        "1" => "SIGHUP",
+        "2" => "SIGINT",
+        "3" => "SIGQUIT",
+        "6" => "SIGABRT",
+        "9" => "SIGKILL",
+        "10" => "SIGUSR1",
+        "12" => "SIGUSR2",
+        "15" => "SIGTERM",
+        other => other,
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(json: serde_json::Value) -> EventMessage {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn container(action: &str, attributes: &[(&str, &str)]) -> EventMessage {
+        let mut all = serde_json::json!({ PROJECT: "p", "com.docker.compose.service": "web",
+            "com.docker.compose.container-number": "2" });
+        for (k, v) in attributes {
+            all[*k] = (*v).into();
+        }
+        message(
+            serde_json::json!({ "Type": "container", "Action": action, "timeNano": 5,
+            "Actor": { "ID": "abc", "Attributes": all } }),
+        )
+    }
+
+    #[test]
+    fn container_events_are_told_by_their_labels() {
+        let mut known = HashMap::new();
+        let died = translate(&container("die", &[("exitCode", "137")]), "p", &mut known).unwrap();
+        assert_eq!(died.kind, StackEventKind::Died { code: 137 });
+        assert_eq!(died.component, ComponentId::new("web", 2));
+        assert!(matches!(died.when, When::Wall(5)));
+        let killed = translate(&container("kill", &[("signal", "9")]), "p", &mut known).unwrap();
+        assert_eq!(
+            killed.kind,
+            StackEventKind::Signalled {
+                signal: "SIGKILL".into()
+            }
+        );
+        let sick = translate(&container("health_status: unhealthy", &[]), "p", &mut known).unwrap();
+        assert_eq!(
+            sick.kind,
+            StackEventKind::Health {
+                health: Health::Unhealthy
+            }
+        );
+        assert!(translate(&container("die", &[]), "other", &mut known).is_none());
+        assert!(translate(&container("exec_die", &[]), "p", &mut known).is_none());
+    }
+
+    #[test]
+    fn network_events_are_told_by_the_containers_id() {
+        let cut = message(
+            serde_json::json!({ "Type": "network", "Action": "disconnect", "timeNano": 6,
+            "Actor": { "ID": "n", "Attributes": { "container": "abc", "name": "p_default" } } }),
+        );
+        let mut known = HashMap::new();
+        assert!(translate(&cut, "p", &mut known).is_none(), "a stranger's");
+        translate(&container("start", &[]), "p", &mut known).unwrap();
+        let event = translate(&cut, "p", &mut known).unwrap();
+        assert_eq!(
+            event.kind,
+            StackEventKind::Disconnected {
+                network: "p_default".into()
+            }
+        );
+        assert_eq!(event.component, ComponentId::new("web", 2));
+    }
+}

@@ -1,0 +1,170 @@
+//! What each platform can do, told from the scenario alone.
+
+use crate::model::{Action, ExternalSpec, StackSpec, UpdateChange};
+
+/// Whether this stack can do that at all.
+///
+/// # Errors
+/// Why not, and what to write instead, for the scenario's author.
+pub fn supports(spec: &StackSpec, action: &Action) -> Result<(), String> {
+    match spec {
+        StackSpec::Fake(_) => Ok(()),
+        StackSpec::Compose(_) => compose(action),
+        StackSpec::Process(_) => process(action),
+        StackSpec::External(external) => adopted(external, action),
+    }
+}
+
+/// Whether something on this stack starts a component again that died, as far as the scenario tells: a `kill` without
+/// `hold` needs it. A Compose service's restart policy is known only to its file.
+///
+/// # Errors
+/// Why nothing does, and what to write instead.
+pub fn revives(spec: &StackSpec) -> Result<(), String> {
+    match spec {
+        StackSpec::Fake(_) | StackSpec::Compose(_) | StackSpec::External(_) => Ok(()),
+        StackSpec::Process(_) => Err(
+            "nothing starts a process again that was killed, for a process stack has no restart policy; \
+             give the step a `hold`"
+                .to_owned(),
+        ),
+    }
+}
+
+fn compose(action: &Action) -> Result<(), String> {
+    match action {
+        Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Disconnect { .. }
+        | Action::Scale { .. }
+        | Action::Exec { .. }
+        | Action::Http { .. }
+        | Action::Command { .. }
+        | Action::Update { .. } => Ok(()),
+    }
+}
+
+fn process(action: &Action) -> Result<(), String> {
+    match action {
+        Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Scale { .. }
+        | Action::Http { .. }
+        | Action::Command { .. } => Ok(()),
+        Action::Disconnect { .. } => Err(
+            "a process shares this machine's network and cannot be cut off it; `pause` makes it silent".to_owned(),
+        ),
+        Action::Exec { .. } => {
+            Err("there is no inside of a process to run it in; use `command`, which runs where firedrill runs".to_owned())
+        }
+        Action::Update { change, .. } => match change {
+            UpdateChange::Env(_) | UpdateChange::Command(_) | UpdateChange::By { .. } => Ok(()),
+            UpdateChange::Image(_) => Err("a process has no image; update its `env` or `command`".to_owned()),
+        },
+    }
+}
+
+fn adopted(external: &ExternalSpec, action: &Action) -> Result<(), String> {
+    let faults_of_containers = || {
+        match &external.compose_project {
+        Some(_) => Ok(()),
+        None => Err(
+            "an external stack is only addresses to firedrill; name its `compose_project`, or use `http` or `command`"
+                .to_owned(),
+        ),
+    }
+    };
+    match action {
+        Action::Http { .. } | Action::Command { .. } => Ok(()),
+        Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Disconnect { .. }
+        | Action::Exec { .. } => faults_of_containers(),
+        Action::Scale { .. } => Err(
+            "firedrill makes and removes no containers of a stack that it did not start; use `command`".to_owned(),
+        ),
+        Action::Update { change, .. } => match change {
+            UpdateChange::By { .. } => faults_of_containers(),
+            UpdateChange::Image(_) | UpdateChange::Env(_) | UpdateChange::Command(_) => Err(
+                "firedrill replaces no containers of a stack that it did not start; update it `by` a tool of your own"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ProcessSpec, Take, Template};
+    use std::collections::BTreeMap;
+
+    fn external(project: Option<&str>) -> StackSpec {
+        StackSpec::External(ExternalSpec {
+            addresses: BTreeMap::new(),
+            compose_project: project.map(str::to_owned),
+            ready: None,
+        })
+    }
+
+    fn pause() -> Action {
+        Action::Pause {
+            target: "backend".into(),
+            take: Take::All,
+        }
+    }
+
+    fn update(change: UpdateChange) -> Action {
+        Action::Update {
+            target: "backend".into(),
+            change,
+            keep: false,
+        }
+    }
+
+    #[test]
+    fn an_external_stack_is_hurt_only_through_a_named_project() {
+        assert!(
+            supports(&external(None), &pause())
+                .unwrap_err()
+                .contains("compose_project")
+        );
+        assert_eq!(supports(&external(Some("shop")), &pause()), Ok(()));
+        let scale = Action::Scale {
+            target: "backend".into(),
+            replicas: 2,
+        };
+        assert!(
+            supports(&external(Some("shop")), &scale)
+                .unwrap_err()
+                .contains("did not start")
+        );
+        let command = Action::Command {
+            run: vec![Template::literal("true")],
+            undo: None,
+        };
+        assert_eq!(supports(&external(None), &command), Ok(()));
+    }
+
+    #[test]
+    fn processes_have_no_images_and_nothing_that_revives_them() {
+        let spec = StackSpec::Process(ProcessSpec {
+            services: BTreeMap::new(),
+            ready: None,
+        });
+        let image = update(UpdateChange::Image(Template::literal("v2")));
+        assert!(supports(&spec, &image).unwrap_err().contains("no image"));
+        assert_eq!(
+            supports(&spec, &update(UpdateChange::Env(BTreeMap::new()))),
+            Ok(())
+        );
+        assert!(revives(&spec).unwrap_err().contains("`hold`"));
+        assert_eq!(revives(&external(Some("shop"))), Ok(()));
+    }
+}

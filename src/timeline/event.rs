@@ -1,0 +1,378 @@
+//! The events of a run, as the journal keeps them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Component, ComponentId, Injection, StackEventKind, StackSpec, Undo};
+
+/// Version of the journal's format.
+pub const JOURNAL_VERSION: u32 = 1;
+
+/// Something that happened. Every journal line is one of these with a sequence number, an offset and a checksum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The first line.
+    Opened(Box<Opened>),
+    /// The run went over into another phase.
+    Phase(Phase),
+    /// The stack as its engine describes it.
+    Components(Vec<Component>),
+    /// An undo is owed from here on. On disk before the fault is made.
+    Owed {
+        /// Number of the undo, unique in the run.
+        id: u64,
+        /// The step it belongs to; `None` for the stack itself.
+        step: Option<String>,
+        /// The state to restore.
+        undo: Undo,
+    },
+    /// An owed undo is done and verified.
+    Mended {
+        /// Its number.
+        id: u64,
+        /// Tries it took.
+        attempts: u32,
+    },
+    /// An owed undo could not be done or verified by its deadline.
+    LeftBroken {
+        /// Its number.
+        id: u64,
+        /// What is broken, and why.
+        why: String,
+    },
+    /// Just before the call that injects a step's fault.
+    Dispatched {
+        /// The step.
+        step: String,
+        /// Components taken.
+        targets: Vec<ComponentId>,
+        /// What is done to each; empty for `http`, `command` and `by`.
+        injections: Vec<Injection>,
+    },
+    /// The call that injects returned.
+    Acknowledged {
+        /// The step.
+        step: String,
+        /// What failed, if it did.
+        error: Option<String>,
+    },
+    /// The effect was observed.
+    Effect {
+        /// The step.
+        step: String,
+        /// The component on which it was observed, where it has one.
+        component: Option<ComponentId>,
+        /// Offset of the effect, which lies before this line's.
+        effect_us: i64,
+    },
+    /// A rolling update is through, or was given up.
+    Converged {
+        /// The step.
+        step: String,
+        /// Whether every replica runs the new definition.
+        complete: bool,
+        /// What a person should know.
+        note: Option<String>,
+    },
+    /// The undo of a step begins.
+    HealBegins {
+        /// The step.
+        step: String,
+    },
+    /// The calls of the undo returned: the heal.
+    Healed {
+        /// The step.
+        step: String,
+    },
+    /// The undo was verified by reading the state back.
+    Verified {
+        /// The step.
+        step: String,
+    },
+    /// A step was not dispatched: its selector came out empty, its trigger never came, a guard forbade it.
+    NotDispatched {
+        /// The step.
+        step: String,
+        /// `empty_selection`, `never_triggered`, `guard`, `load_ended`, `failed`, `aborted`.
+        code: String,
+        /// For a person.
+        why: String,
+    },
+    /// Left out by flag.
+    LeftOut {
+        /// The step.
+        step: String,
+        /// `--skip`, `--only` or `--no-faults`.
+        flag: String,
+    },
+    /// A check of the steady state was decided.
+    Steady {
+        /// Its index in the plan.
+        check: usize,
+        /// Before the first fault, or after the last watch.
+        moment: Moment,
+        /// Whether it held within its patience.
+        held: bool,
+        /// What was seen last.
+        observed: String,
+    },
+    /// The first slot of the warm-up is due at this line's `started_us`.
+    LoadStarted {
+        /// Offset of slot 0's due time.
+        started_us: i64,
+        /// Offset of the end of warm-up.
+        steps_zero_us: i64,
+    },
+    /// Every request is answered or given up.
+    LoadEnded {
+        /// Slots that became due.
+        arrivals: u64,
+        /// Requests that became due.
+        asked: u64,
+        /// Requests never reached because their journey stopped.
+        not_reached: u64,
+        /// The run was aborted before the load's end.
+        aborted: bool,
+    },
+    /// The load could not be started or broke off: no requests can be expected.
+    LoadFailed {
+        /// Why.
+        why: String,
+    },
+    /// A name of the instance or version table of `requests.bin`. Number 0 is no name.
+    Name {
+        /// The table.
+        table: NameTable,
+        /// Its number there, from 1.
+        id: u16,
+        /// The name.
+        name: String,
+    },
+    /// The engine reported something.
+    Engine {
+        /// Of which component.
+        component: ComponentId,
+        /// Offset by the engine's clock.
+        engine_us: i64,
+        /// What.
+        what: StackEventKind,
+    },
+    /// The test bed was starved of CPU in a one-second slice (`some` of `/proc/pressure/cpu` grew over 900 ms).
+    Starved {
+        /// Begin of the slice.
+        from_us: i64,
+        /// Growth in µs.
+        stalled_us: i64,
+    },
+    /// A clock other than ours was compared with it.
+    Skew {
+        /// `engine`, `prometheus`, `alertmanager`.
+        source: String,
+        /// That clock less ours.
+        skew_us: i64,
+        /// How uncertain that is.
+        error_us: i64,
+    },
+    /// Every stretch in which an alert was pending or firing, read from Prometheus' own samples of `ALERTS`.
+    AlertHistory {
+        /// `alertname`.
+        alert: String,
+        /// All labels but `alertname` and `alertstate`.
+        labels: BTreeMap<String, String>,
+        /// The stretches, in order.
+        spans: Vec<AlertSpan>,
+    },
+    /// Alertmanager was first seen to hold an alert.
+    Received {
+        /// `alertname`.
+        alert: String,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+        /// `startsAt`.
+        starts_us: i64,
+        /// Offset at which it came (Alertmanager's `updatedAt` of the first sighting, else the poll).
+        received_us: i64,
+        /// `silenced` or `inhibited` where it was suppressed.
+        suppressed: Option<String>,
+    },
+    /// A delivery to firedrill's own webhook receiver.
+    Notified {
+        /// `alertname`.
+        alert: String,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+        /// The delivery says resolved, not firing.
+        resolved: bool,
+        /// `startsAt`.
+        starts_us: i64,
+    },
+    /// When a detection query had a non-empty result.
+    Detected {
+        /// The step whose objective it is.
+        step: String,
+        /// The victim it was asked about, where the query names one.
+        victim: Option<ComponentId>,
+        /// The query as asked.
+        query: String,
+        /// `[from, to]` stretches in which its result was not empty, by Prometheus' evaluation times.
+        spans: Vec<(i64, i64)>,
+    },
+    /// The rule file that Prometheus has loaded: every alert's name and severity.
+    Rules {
+        /// `alertname` → `severity` (empty where it has none).
+        alerts: BTreeMap<String, String>,
+    },
+    /// A source of evidence did not answer for a while, or at all.
+    Gap {
+        /// `prometheus`, `alertmanager`, `webhook`, `engine`.
+        source: String,
+        /// Begin.
+        from_us: i64,
+        /// End.
+        to_us: i64,
+        /// What it said.
+        why: String,
+    },
+    /// A count of healthy replicas of a service, at each change, while it was watched.
+    Replicas {
+        /// The service.
+        service: String,
+        /// How many are healthy.
+        healthy: u32,
+        /// Of how many wanted.
+        wanted: u32,
+    },
+    /// The operator or a signal ended the run early.
+    Aborted {
+        /// `SIGINT`, `SIGTERM`, `SIGHUP`.
+        by: String,
+    },
+    /// Something a person should know: also every error that was not the system's own.
+    Note {
+        /// `info`, `warning` or `error`.
+        level: Level,
+        /// The text.
+        text: String,
+    },
+    /// The last line: nothing is missing before it.
+    Closed {
+        /// Records in `requests.bin`.
+        requests: u64,
+        /// CRC32C of its records.
+        requests_crc: u32,
+        /// Records or lines that could not be written.
+        lost_records: u64,
+    },
+}
+
+/// The journal's first record: what anyone needs to mend this run from another process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// [`JOURNAL_VERSION`].
+    pub journal_version: u32,
+    /// Version of firedrill.
+    pub firedrill: String,
+    /// The run's id, also the label on everything it starts.
+    pub run: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Seed in force.
+    pub seed: u64,
+    /// The run's zero: ns since 1970.
+    pub started_ns: i64,
+    /// The raw monotonic clock at zero (`CLOCK_BOOTTIME`, ns).
+    pub boottime_ns: i64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// The runner's process id.
+    pub pid: u32,
+    /// Its start time (clock ticks after boot), because ids are reused.
+    pub pid_start: u64,
+    /// The stack.
+    pub stack: StackSpec,
+    /// Whether firedrill is to take it down at the end.
+    pub takes_down: bool,
+    /// Folder of the scenario file, absolute.
+    pub scenario_dir: String,
+    /// Ports drawn for `${free_port}`, by number of the mention.
+    pub ports: BTreeMap<u32, u16>,
+    /// Names of the secrets that templates refer to; never their values.
+    pub secrets: Vec<String>,
+}
+
+/// Phases of a run, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The stack is stood up.
+    StandingUp,
+    /// The steady state is checked, users log in.
+    Preparing,
+    /// Warm-up.
+    Warmup,
+    /// Load and steps.
+    Drill,
+    /// The load is over; alerts and deliveries are awaited.
+    Awaiting,
+    /// Open faults are mended.
+    Mending,
+    /// The steady state is checked again, evidence is collected.
+    Collecting,
+    /// The stack is taken down.
+    TakingDown,
+}
+
+/// When a steady-state check was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Before the first fault.
+    Before,
+    /// After the last watch.
+    After,
+}
+
+/// Which table of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameTable {
+    /// Who answered.
+    Instance,
+    /// Which version.
+    Version,
+}
+
+/// A stretch of one alert in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertSpan {
+    /// Pending or firing.
+    pub state: AlertState,
+    /// Evaluation that first showed it.
+    pub from_us: i64,
+    /// First evaluation that no longer showed it; `None` if it was still so when last looked.
+    pub to_us: Option<i64>,
+}
+
+/// State of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// Its condition holds, its `for` is not over.
+    Pending,
+    /// It fires.
+    Firing,
+}
+
+/// How much a note matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// For information.
+    Info,
+    /// May matter.
+    Warning,
+    /// Something failed.
+    Error,
+}

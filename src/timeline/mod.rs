@@ -1,0 +1,21 @@
+//! What happened: events and requests on one clock, appended to disk, and read back.
+
+pub mod clock;
+mod error;
+pub mod event;
+mod journal;
+mod live;
+mod reader;
+mod recorder;
+mod redaction;
+mod requests_file;
+mod rundir;
+pub mod tally;
+mod writer;
+
+pub use error::TimelineError;
+pub use journal::{Damage, Entry, Journal};
+pub use live::{Answered, Live, Second, Totals};
+pub use reader::{Names, Recording};
+pub use recorder::{Recorder, RequestSink};
+pub use rundir::RunDir;

@@ -1,0 +1,88 @@
+//! Which parts of an event may hold a secret.
+
+use crate::model::Redactor;
+
+use super::event::Event;
+
+impl Event {
+    /// Replaces secrets in every text that came from outside: errors, observations, queries, notes.
+    ///
+    /// Identities (services, steps, instances, labels, undo data) stay as they are even where one equals a secret: a password
+    /// `postgres` must not keep the service `postgres` from being mended. Undo data refer to secrets, and hold none.
+    pub(super) fn redact(&mut self, redactor: &Redactor) {
+        let clean = |text: &mut String| {
+            if let std::borrow::Cow::Owned(redacted) = redactor.redact(text) {
+                *text = redacted;
+            }
+        };
+        match self {
+            Self::LeftBroken { why, .. }
+            | Self::NotDispatched { why, .. }
+            | Self::LoadFailed { why }
+            | Self::Gap { why, .. } => clean(why),
+            Self::Acknowledged { error: text, .. } | Self::Converged { note: text, .. } => {
+                text.iter_mut().for_each(clean);
+            }
+            Self::Steady { observed, .. } => clean(observed),
+            Self::Detected { query, .. } => clean(query),
+            Self::Note { text, .. } => clean(text),
+            Self::Opened(_)
+            | Self::Phase(_)
+            | Self::Components(_)
+            | Self::Owed { .. }
+            | Self::Mended { .. }
+            | Self::Dispatched { .. }
+            | Self::Effect { .. }
+            | Self::HealBegins { .. }
+            | Self::Healed { .. }
+            | Self::Verified { .. }
+            | Self::LeftOut { .. }
+            | Self::LoadStarted { .. }
+            | Self::LoadEnded { .. }
+            | Self::Name { .. }
+            | Self::Engine { .. }
+            | Self::Starved { .. }
+            | Self::Skew { .. }
+            | Self::AlertHistory { .. }
+            | Self::Received { .. }
+            | Self::Notified { .. }
+            | Self::Rules { .. }
+            | Self::Replicas { .. }
+            | Self::Aborted { .. }
+            | Self::Closed { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ComponentId, Undo};
+
+    #[test]
+    fn texts_are_cleaned_and_identities_kept() {
+        let redactor = Redactor::new(["postgres".into()]);
+        let mut failed = Event::Acknowledged {
+            step: "postgres-outage".into(),
+            error: Some("password postgres refused".into()),
+        };
+        failed.redact(&redactor);
+        assert_eq!(
+            failed,
+            Event::Acknowledged {
+                step: "postgres-outage".into(),
+                error: Some("password [redacted] refused".into()),
+            }
+        );
+        let owed = Event::Owed {
+            id: 1,
+            step: None,
+            undo: Undo::Running {
+                component: ComponentId::new("postgres", 1),
+            },
+        };
+        let mut redacted = owed.clone();
+        redacted.redact(&redactor);
+        assert_eq!(redacted, owed);
+    }
+}

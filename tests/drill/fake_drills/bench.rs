@@ -1,0 +1,198 @@
+//! A whole drill on the stack in memory: from a scenario's text to its verdict, on tokio's paused clock.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use firedrill::judge::{self, Judgement};
+use firedrill::load::ClientChoice;
+use firedrill::load::client::FakeClient;
+use firedrill::model::{FakeSpec, Redactor, StackSpec};
+use firedrill::run::{Interrupt, Order, RunError, Selection, conduct};
+use firedrill::scenario::{self, Inputs, Plan};
+use firedrill::stack::{
+    DockerEnv, FakeStack, FakeWorld, OwnedThing, SecretStore, Stack, StackContext,
+};
+use firedrill::timeline::clock::Clock;
+use firedrill::timeline::event::{Event, JOURNAL_VERSION, Opened};
+use firedrill::timeline::{Recorder, Recording, RunDir};
+use tempfile::TempDir;
+
+/// 30 s of load on three backends; `lose-one` takes one of them from +10 s to +16 s.
+pub(crate) const LOSE_ONE: &str = "
+steps:
+  - { name: lose-one, at: 10s, kill: { target: backend }, hold: 6s }
+objectives:
+  availability: { at_least: 95% }
+  failover: { lose-one: 2s }
+  lost: { lose-one: 1s }
+";
+
+/// A drill before it begins.
+pub(crate) struct FakeDrill {
+    pub(crate) plan: Plan,
+    pub(crate) world: FakeWorld,
+    pub(crate) selection: Selection,
+    pub(crate) keep_stack: bool,
+    pub(crate) interrupt: Interrupt,
+}
+
+/// A drill that is over.
+pub(crate) struct Drilled {
+    _reports: TempDir,
+    pub(crate) dir: RunDir,
+    pub(crate) plan: Plan,
+    pub(crate) ended: Result<(), RunError>,
+    pub(crate) recording: Recording,
+    pub(crate) judgement: Judgement,
+    /// What still stands.
+    pub(crate) left: Vec<OwnedThing>,
+}
+
+impl FakeDrill {
+    /// The drill of these steps, objectives and guards, on three backends behind an edge that needs 1 s to notice a loss.
+    pub(crate) fn new(method: &str) -> Self {
+        let text = format!(
+            "version: 1
+name: fake
+seed: 7
+stack: {{ process: {{ services: {{ backend: {{ command: [none], replicas: 3 }} }} }} }}
+load:
+  base_url: http://${{addr:backend}}
+  warmup: 2s
+  stages: [ {{ rate: 100/s, for: 30s }} ]
+  timeout: 1s
+  served_by: {{ instance: X-Backend, version: X-Version }}
+  request: {{ get: / }}
+recovery: {{ settle: 2s, bad: 0 }}
+{method}"
+        );
+        let (vars, env) = (BTreeMap::new(), BTreeMap::new());
+        let inputs = Inputs {
+            path: Path::new("fake.yaml"),
+            text: &text,
+            vars: &vars,
+            env: &env,
+            seed: None,
+        };
+        let mut plan = scenario::load(&inputs, &|_, _| Ok(()))
+            .unwrap_or_else(|p| panic!("{}", p.render(scenario::Colour::Off)))
+            .plan;
+        let spec = FakeSpec {
+            services: [("backend".to_owned(), 3)].into(),
+            effect_after: Duration::from_millis(40),
+            failover_after: Duration::from_secs(1),
+        };
+        plan.stack = StackSpec::Fake(spec.clone());
+        Self {
+            plan,
+            world: FakeWorld::new(spec),
+            selection: Selection::default(),
+            keep_stack: false,
+            interrupt: Interrupt::default(),
+        }
+    }
+
+    /// Aborts the run so long after its zero.
+    pub(crate) fn aborted_after(self, length: Duration) -> Self {
+        let abort = self.interrupt.abort.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(length).await;
+            abort.cancel();
+        });
+        self
+    }
+
+    /// Carries it out and judges it.
+    pub(crate) async fn run(self) -> Drilled {
+        let reports = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let run = uuid::Uuid::new_v4().simple().to_string();
+        let dir =
+            RunDir::create(reports.path(), &self.plan.name, clock.zero_wall_ns(), &run).unwrap();
+        let recorder = Recorder::create(&dir, clock, Redactor::default()).unwrap();
+        let opened = self.opened(&run, clock);
+        recorder
+            .record_synced(Event::Opened(Box::new(opened)))
+            .await
+            .unwrap();
+        let scenario_dir = PathBuf::from("/nowhere");
+        let context = StackContext {
+            run,
+            run_dir: dir.path().to_owned(),
+            scenario_dir: scenario_dir.clone(),
+            firedrill: PathBuf::new(),
+            ports: BTreeMap::new(),
+            secrets: Arc::new(SecretStore::new(BTreeMap::new(), scenario_dir.clone())),
+            redactor: Redactor::default(),
+            docker: DockerEnv::default(),
+        };
+        let stack: Arc<dyn Stack> = Arc::new(FakeStack::new(self.world.clone(), context.clone()));
+        let served_by = self.plan.load.as_ref().and_then(|l| l.served_by.as_ref());
+        let client = FakeClient::new(self.world.clone(), served_by);
+        let ended = conduct(Order {
+            plan: self.plan.clone(),
+            dir: dir.clone(),
+            recorder,
+            stack: Arc::clone(&stack),
+            context,
+            client: ClientChoice::Fake(Arc::new(client)),
+            selection: self.selection,
+            keep_stack: self.keep_stack,
+            interrupt: self.interrupt,
+            scenario_dir,
+        })
+        .await;
+        let recording = Recording::read(dir.path()).unwrap();
+        Drilled {
+            judgement: judge::judge(&self.plan, &recording),
+            left: stack.owned().await.unwrap(),
+            _reports: reports,
+            plan: self.plan,
+            dir,
+            ended,
+            recording,
+        }
+    }
+
+    fn opened(&self, run: &str, clock: Clock) -> Opened {
+        Opened {
+            journal_version: JOURNAL_VERSION,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            run: run.to_owned(),
+            scenario: self.plan.name.clone(),
+            seed: self.plan.seed,
+            started_ns: clock.zero_wall_ns(),
+            boottime_ns: clock.zero_boottime_ns(),
+            boot_id: String::new(),
+            pid: std::process::id(),
+            pid_start: 0,
+            stack: self.plan.stack.clone(),
+            takes_down: !self.keep_stack,
+            scenario_dir: String::new(),
+            ports: BTreeMap::new(),
+            secrets: vec![],
+        }
+    }
+}
+
+impl Drilled {
+    /// What makes the run no pass, by code.
+    pub(crate) fn codes(&self) -> Vec<&str> {
+        self.judgement
+            .reasons
+            .iter()
+            .map(|r| r.code.as_str())
+            .collect()
+    }
+
+    /// The events of this kind.
+    pub(crate) fn events<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
+        self.recording
+            .entries
+            .iter()
+            .filter_map(|e| pick(&e.event))
+            .collect()
+    }
+}

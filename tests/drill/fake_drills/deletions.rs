@@ -1,0 +1,157 @@
+//! A recording from which something was taken away never looks better than before.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use firedrill::judge::{self, Verdict};
+use firedrill::stack::{FakeReply, Lies};
+use firedrill::timeline::Recording;
+use serde_json::Value;
+
+use super::bench::{Drilled, FakeDrill, LOSE_ONE};
+
+/// Kinds of lines that no promise of these drills rests on.
+const NOT_EVIDENCE: [&str; 5] = ["phase", "note", "engine", "heal_begins", "skew"];
+
+/// The kind of event of a journal line.
+fn kind(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let kinds = line["event"].as_object().unwrap();
+    kinds.keys().next().unwrap().clone()
+}
+
+/// The line with another sequence number, and a checksum that fits it.
+fn renumbered(line: &str, seq: usize) -> String {
+    let (head, _) = line.rsplit_once(",\"crc\":\"").unwrap();
+    let (_, rest) = head.split_once(",\"at_us\"").unwrap();
+    let head = format!("{{\"seq\":{seq},\"at_us\"{rest}");
+    format!(
+        "{head},\"crc\":\"{:08x}\"}}",
+        crc32c::crc32c(head.as_bytes())
+    )
+}
+
+/// The verdict of a run from these lines; a journal that cannot be read proves nothing.
+fn verdict(drilled: &Drilled, lines: &[String]) -> Verdict {
+    let mut journal = lines.join("\n");
+    journal.push('\n');
+    fs::write(drilled.dir.journal(), journal).unwrap();
+    Recording::read(drilled.dir.path()).map_or(Verdict::Inconclusive, |recording| {
+        judge::judge(&drilled.plan, &recording).verdict
+    })
+}
+
+struct Taken {
+    kind: String,
+    /// As it is found: with gaps in the numbering.
+    plain: Verdict,
+    /// With the traces of the deletion removed.
+    hidden: Verdict,
+}
+
+/// What becomes of the run without each kind of line.
+fn without_each(drilled: &Drilled) -> Vec<Taken> {
+    let journal = fs::read_to_string(drilled.dir.journal()).unwrap();
+    let lines: Vec<String> = journal.lines().map(str::to_owned).collect();
+    assert_eq!(verdict(drilled, &lines), drilled.judgement.verdict);
+    let kinds: BTreeSet<String> = lines.iter().map(|l| kind(l)).collect();
+    kinds
+        .into_iter()
+        .map(|gone| {
+            let rest: Vec<String> = lines.iter().filter(|l| kind(l) != gone).cloned().collect();
+            let hidden: Vec<String> = (1..)
+                .zip(&rest)
+                .map(|(seq, line)| renumbered(line, seq))
+                .collect();
+            Taken {
+                plain: verdict(drilled, &rest),
+                hidden: verdict(drilled, &hidden),
+                kind: gone,
+            }
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_recording_without_any_kind_of_line_is_no_pass() {
+    let drilled = FakeDrill::new(LOSE_ONE).run().await;
+    assert_eq!(drilled.judgement.verdict, Verdict::Pass);
+    let taken = without_each(&drilled);
+    assert!(taken.len() > 15, "the recording has most kinds of lines");
+    for Taken {
+        kind,
+        plain,
+        hidden,
+    } in taken
+    {
+        assert_ne!(plain, Verdict::Pass, "{kind} lines deleted");
+        let harmless = NOT_EVIDENCE.contains(&kind.as_str());
+        assert!(
+            harmless || hidden != Verdict::Pass,
+            "{kind} lines deleted without a trace"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_is_no_pass_does_not_become_one() {
+    let missed = FakeDrill::new(LOSE_ONE);
+    missed
+        .world
+        .script(|n, _| (n % 10 == 0).then_some(FakeReply::Status(500)));
+    let ineffective = FakeDrill::new(LOSE_ONE);
+    ineffective.world.lie(Lies {
+        inert_faults: true,
+        ..Lies::default()
+    });
+    let failed = FakeDrill::new(LOSE_ONE);
+    failed.world.lie(Lies {
+        error_after_landing: true,
+        ..Lies::default()
+    });
+    let aborted = FakeDrill::new(LOSE_ONE).aborted_after(std::time::Duration::from_millis(32_299));
+    for (drill, verdict) in [
+        (missed, Verdict::Fail),
+        (ineffective, Verdict::Inconclusive),
+        (failed, Verdict::Inconclusive),
+        (aborted, Verdict::Inconclusive),
+    ] {
+        let drilled = drill.run().await;
+        assert_eq!(drilled.judgement.verdict, verdict);
+        for Taken {
+            kind,
+            plain,
+            hidden,
+        } in without_each(&drilled)
+        {
+            assert_ne!(
+                plain,
+                Verdict::Pass,
+                "{kind} lines deleted from a {verdict}"
+            );
+            assert_ne!(
+                hidden,
+                Verdict::Pass,
+                "{kind} lines deleted from a {verdict} without a trace"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_left_broken_stays_so() {
+    let drill = FakeDrill::new(LOSE_ONE);
+    drill.world.lie(Lies {
+        failing_undos: u32::MAX,
+        ..Lies::default()
+    });
+    let drilled = drill.run().await;
+    assert_eq!(drilled.judgement.verdict, Verdict::LeftBroken);
+    for Taken { kind, hidden, .. } in without_each(&drilled) {
+        // Without its first line it is no recording; without what was owed nothing is known to be broken.
+        if !["opened", "owed"].contains(&kind.as_str()) {
+            assert_eq!(hidden, Verdict::LeftBroken, "{kind} lines deleted");
+        }
+        assert_ne!(hidden, Verdict::Pass, "{kind} lines deleted");
+    }
+}

@@ -1,0 +1,13 @@
+//! The load engine against servers whose misbehaviour is known, and against a client that does as it is told.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test needs and does not get fails it"
+)]
+
+mod bench;
+mod books;
+mod deadlines;
+mod fake;
+mod misbehaving;
+mod outcomes;
+mod users;

@@ -1,0 +1,219 @@
+//! What the load's tests share: plans, a sink that keeps everything, a run from start to end.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use firedrill::load::{ClientChoice, Ended, Load, LoadError, LoadSpec, Running, Sink, Values};
+use firedrill::model::{
+    Lookup, Outcome, Rate, RequestRecord, Stage, Template, TemplateError, Variable,
+};
+use firedrill::scenario::plan::{
+    Body, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ServedBy,
+};
+use firedrill::timeline::clock::Clock;
+use firedrill::timeline::event::NameTable;
+
+/// `${addr:server}` is this address.
+pub(crate) struct At(pub(crate) SocketAddr);
+
+impl Lookup for At {
+    fn lookup(&self, variable: &Variable) -> Result<String, TemplateError> {
+        match variable {
+            Variable::Addr { name, .. } if name == "server" => Ok(self.0.to_string()),
+            Variable::SecretEnv(_) => Ok("hush".to_owned()),
+            other => Err(TemplateError::NoValue {
+                variable: other.to_string(),
+                why: "the test does not know it".to_owned(),
+            }),
+        }
+    }
+}
+
+pub(crate) fn at(address: SocketAddr) -> Values {
+    Arc::new(At(address))
+}
+
+pub(crate) fn nowhere() -> Values {
+    at("127.0.0.1:9".parse().unwrap())
+}
+
+pub(crate) fn text(template: &str) -> Template {
+    Template::parse(template).unwrap()
+}
+
+pub(crate) fn get(url: &str) -> RequestPlan {
+    RequestPlan {
+        method: "GET".to_owned(),
+        url: text(url),
+        headers: Vec::new(),
+        body: Body::Empty,
+        expect: Expect::default(),
+        extract: Vec::new(),
+    }
+}
+
+pub(crate) fn journey(name: &str, requests: impl IntoIterator<Item = RequestPlan>) -> JourneyPlan {
+    JourneyPlan {
+        name: name.to_owned(),
+        weight: 1,
+        base_url: None,
+        items: requests.into_iter().map(JourneyItem::Request).collect(),
+    }
+}
+
+/// A constant rate without a warm-up; timeout 1 s.
+pub(crate) fn plan(rate: f64, length: Duration, journeys: Vec<JourneyPlan>) -> LoadPlan {
+    let rate = Rate::per_second(rate).unwrap();
+    LoadPlan {
+        base_url: Some(text("http://${addr:server}")),
+        warmup: Duration::ZERO,
+        stages: vec![Stage {
+            from: rate,
+            to: rate,
+            length,
+        }],
+        timeout: Duration::from_secs(1),
+        connections: 256,
+        in_flight: 100_000,
+        served_by: Some(ServedBy {
+            instance: Some("X-Backend".to_owned()),
+            version: Some("X-Version".to_owned()),
+        }),
+        headers: Vec::new(),
+        users: None,
+        data: None,
+        journeys,
+    }
+}
+
+pub(crate) fn prepare(
+    plan: LoadPlan,
+    values: &Values,
+    client: ClientChoice,
+) -> Result<Load, LoadError> {
+    let spec = LoadSpec {
+        plan,
+        seed: 42,
+        scenario_dir: PathBuf::from("."),
+    };
+    Load::prepare(spec, values, client)
+}
+
+/// Keeps all records, and names by number.
+#[derive(Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    records: Vec<RequestRecord>,
+    names: Vec<(NameTable, String)>,
+}
+
+impl Sink for Kept {
+    fn push(&mut self, record: RequestRecord) {
+        self.0.lock().unwrap().records.push(record);
+    }
+
+    fn name(&mut self, table: NameTable, name: &str) -> u16 {
+        let names = &mut self.0.lock().unwrap().names;
+        let wanted = (table, name.to_owned());
+        let at = names.iter().position(|n| *n == wanted).unwrap_or_else(|| {
+            names.push(wanted);
+            names.len() - 1
+        });
+        u16::try_from(at).unwrap() + 1
+    }
+}
+
+impl Kept {
+    /// By slot and request.
+    pub(crate) fn records(&self) -> Vec<RequestRecord> {
+        let mut records = self.0.lock().unwrap().records.clone();
+        records.sort_by_key(|r| (r.n, r.request));
+        records
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().records.len()
+    }
+
+    pub(crate) fn name(&self, number: u16) -> String {
+        let at = usize::from(number).checked_sub(1);
+        at.map_or(String::new(), |at| {
+            self.0.lock().unwrap().names[at].1.clone()
+        })
+    }
+
+    pub(crate) fn by_outcome(&self) -> BTreeMap<Outcome, usize> {
+        let mut by_outcome = BTreeMap::new();
+        for record in self.records() {
+            *by_outcome.entry(record.outcome).or_default() += 1;
+        }
+        by_outcome
+    }
+
+    pub(crate) fn of_journey(&self, journey: usize) -> BTreeMap<Outcome, usize> {
+        let mut by_outcome = BTreeMap::new();
+        for record in self
+            .records()
+            .iter()
+            .filter(|r| usize::from(r.journey) == journey)
+        {
+            *by_outcome.entry(record.outcome).or_default() += 1;
+        }
+        by_outcome
+    }
+}
+
+/// Starts a load 20 ms from now.
+pub(crate) fn start(load: Load) -> (Running, Kept) {
+    let kept = Kept::default();
+    let clock = Clock::start();
+    let running = load
+        .start(clock, clock.now_us() + 20_000, Box::new(kept.clone()))
+        .unwrap();
+    (running, kept)
+}
+
+/// Runs a load over HTTP/1.1 to its end, and checks the books.
+pub(crate) async fn run(plan: LoadPlan, address: SocketAddr) -> (Ended, Kept) {
+    let (mut running, kept) = start(prepare(plan, &at(address), ClientChoice::Http1).unwrap());
+    let ended = running.join().await;
+    balanced(&ended, &kept);
+    (ended, kept)
+}
+
+/// Exactly one record for each request asked, and no failure.
+pub(crate) fn balanced(ended: &Ended, kept: &Kept) {
+    assert_eq!(ended.failed, None);
+    let records = kept.records();
+    assert_eq!(ended.asked, records.len() as u64, "{ended:?}");
+    for pair in records.windows(2) {
+        let key = |r: &RequestRecord| (r.n, r.request);
+        assert_ne!(key(&pair[0]), key(&pair[1]), "two records of one request");
+    }
+}
+
+/// The value below which `share` of the latencies lie, in µs.
+pub(crate) fn percentile(kept: &Kept, share: f64) -> i64 {
+    let mut latencies: Vec<_> = kept
+        .records()
+        .iter()
+        .map(RequestRecord::latency_us)
+        .collect();
+    latencies.sort_unstable();
+    latencies[(latencies.len() as f64 * share) as usize]
+}
+
+/// Polls until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let held = tokio::time::timeout(Duration::from_secs(10), async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(held.await.is_ok(), "not within 10 s: {what}");
+}
