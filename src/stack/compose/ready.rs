@@ -1,5 +1,6 @@
 //! Waiting until everything that was started is up, by health checks and by the user's own question.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::RestartPolicyNameEnum;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::containers::Container;
 use super::engine::Project;
 use super::exec::text;
+use super::settle::UNCHECKED;
 use crate::model::{Health, RunState};
 use crate::stack::StackError;
 
@@ -25,6 +27,8 @@ const LINES: &str = "15";
 /// How far a container has come.
 enum Stage {
     Up,
+    /// It runs, and nothing but time tells whether it goes on.
+    Runs,
     /// It ended with 0 and is not to be started again: a migration, say.
     Done,
     /// Not there yet: what was seen.
@@ -34,7 +38,7 @@ enum Stage {
 }
 
 impl Project {
-    /// Waits until every container with a health check passes it and the others run.
+    /// Waits until every container with a health check passes it and the others have run for a while.
     ///
     /// # Errors
     /// [`StackError::NotUp`] as soon as one ended for good, [`StackError::NotReady`] at the deadline, both with the
@@ -44,8 +48,10 @@ impl Project {
         within: Duration,
         deadline: Instant,
     ) -> Result<(), StackError> {
+        let mut running: HashMap<(String, Option<i64>), Instant> = HashMap::new();
         loop {
             let containers = self.current().await?;
+            let now = Instant::now();
             if containers.is_empty() {
                 return Err(StackError::NotUp {
                     why: "the project has no containers".to_owned(),
@@ -55,6 +61,17 @@ impl Project {
             for container in &containers {
                 match stage(container) {
                     Stage::Up | Stage::Done => {}
+                    Stage::Runs => {
+                        let life = (
+                            container.handle().to_owned(),
+                            container.component().started_ns,
+                        );
+                        let since = *running.entry(life).or_insert(now);
+                        if now.duration_since(since) < UNCHECKED {
+                            let seen = "it has only just started".to_owned();
+                            coming = coming.or(Some((container, seen)));
+                        }
+                    }
                     Stage::Coming(seen) => coming = coming.or(Some((container, seen))),
                     Stage::Failed(why) => {
                         let log = self.last_words(container).await;
@@ -67,7 +84,7 @@ impl Project {
             let Some((container, seen)) = coming else {
                 return Ok(());
             };
-            if Instant::now() >= deadline {
+            if now >= deadline {
                 let log = self.last_words(container).await;
                 return Err(StackError::NotReady {
                     what: container.id.to_string(),
@@ -103,7 +120,8 @@ impl Project {
 
 fn stage(container: &Container) -> Stage {
     match (container.state(), container.health()) {
-        (RunState::Running, Health::Healthy | Health::Unchecked) => Stage::Up,
+        (RunState::Running, Health::Healthy) => Stage::Up,
+        (RunState::Running, Health::Unchecked) => Stage::Runs,
         (RunState::Running, Health::Starting) => {
             Stage::Coming("its health check has not passed yet".to_owned())
         }

@@ -12,8 +12,8 @@ use crate::stack::StackError;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(200);
-/// How long a container without a health check must have run to count as up.
-const UNCHECKED: Duration = Duration::from_secs(2);
+/// How long a container without a health check must have run to count as up: one that ends at once runs too, for a moment.
+pub(super) const UNCHECKED: Duration = Duration::from_secs(2);
 /// The longest that any container may take to become healthy.
 const CAP: Duration = Duration::from_secs(120);
 /// On top of the time that its health check takes to give up.

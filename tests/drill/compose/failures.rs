@@ -73,7 +73,7 @@ async fn a_failed_start_says_why(flavour: Flavour) {
         "{error}"
     );
 
-    let dies = "services: { web: { image: 'firedrill-test/http:1', command: [ sh, -c, 'echo no luck; exit 3' ] } }\n";
+    let dies = "services: { web: { image: 'firedrill-test/http:1', command: [ sh, -c, 'echo no luck; sleep 0.4; exit 3' ] } }\n";
     fs::write(&bench.spec.file, dies).unwrap();
     let error = fails_to_stand(&bench, &bench.stack()).await;
     assert!(matches!(error, StackError::NotUp { .. }), "{error}");
