@@ -45,6 +45,11 @@ pub(super) enum Command {
     Plan(Plan),
     /// Carry out scenarios and judge them.
     Run(Run),
+    /// Put right what a run left broken when it died.
+    Recover(Recover),
+    /// Wait for the end of a run, and put right what it leaves broken.
+    #[command(hide = true)]
+    Guard(Guard),
     /// Judge a recorded run again; writes nothing.
     Judge(Judge),
     /// Write a recorded run's reports anew, and print one.
@@ -164,6 +169,26 @@ pub(super) enum Format {
     Junit,
     Markdown,
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Recover {
+    /// A run's directory, its id, or a scenario (its latest run); every run that was not mended when left out.
+    pub(super) run: Option<String>,
+    /// Folder of the runs' directories.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "reports",
+        env = "FIREDRILL_OUT"
+    )]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Guard {
+    /// The run's directory.
+    pub(super) run: PathBuf,
 }
 
 #[derive(Debug, Args)]

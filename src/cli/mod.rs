@@ -1,12 +1,14 @@
 //! Arguments, one file per subcommand, exit codes. The only place that prints, reads the environment or exits.
 
 mod args;
+mod context;
 mod demo;
 mod exit;
 mod judge;
 mod plan;
 mod progress;
 mod read;
+mod recover;
 mod run;
 mod surface;
 
@@ -39,6 +41,8 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => read::validate(&surface, &args),
         Command::Plan(args) => plan::plan(&surface, &args),
         Command::Run(args) => run::run(&surface, &args),
+        Command::Recover(args) => recover::recover(&surface, &args),
+        Command::Guard(args) => recover::guard(&surface, &args),
         Command::Judge(args) => judge::judge(&surface, &args),
         Command::Report(args) => judge::report(&surface, &args),
         Command::Export(args) => judge::export(&surface, &args),

@@ -235,7 +235,9 @@ impl Lines {
                 level: Level::Error,
                 text,
             } => Some(format!("error: {text}")),
+            Event::Recovering { by, .. } => Some(format!("{by}: mending what the run left")),
             Event::Opened(_)
+            | Event::Guarded { .. }
             | Event::Components(_)
             | Event::Owed { .. }
             | Event::Mended { .. }

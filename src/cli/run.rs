@@ -2,23 +2,25 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::args::{Run, Ui};
+use super::context::context;
 use super::exit::Exit;
 use super::judge::{Past, print};
 use super::progress::Progress;
 use super::read::{self, Scenario};
+use super::recover::{OVER, WATCHING};
 use super::surface::Surface;
 use crate::judge;
 use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
-use crate::run::{Interrupt, Order, RunError, Selection, conduct};
-use crate::stack::{self, DockerEnv, SecretStore, StackContext, StackError};
+use crate::restore::left_owed;
+use crate::run::{GuardianCommand, Interrupt, Order, RunError, Selection, conduct};
+use crate::stack::{self, SecretStore, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
-use crate::timeline::{Recorder, Recording, RunDir, TimelineError};
+use crate::timeline::{Journal, Recorder, Recording, RunDir, RunLock, TimelineError, boot_id};
 
 pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
     if args.ui == Ui::Tui {
@@ -105,6 +107,10 @@ enum NotBegun {
     Recording(#[from] TimelineError),
     #[error(transparent)]
     Stack(#[from] StackError),
+    #[error("{run} was never mended, and is on the same stack; put it right first: firedrill recover {run}")]
+    Unmended { run: String },
+    #[error("{run} is going on on the same stack; wait for its end")]
+    Occupied { run: String },
     #[error("{path}: {source}")]
     Io {
         path: String,
@@ -130,7 +136,12 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
         runtime.shutdown_background();
         done
     });
-    let (dir, ended, hurry) = match done {
+    let Done {
+        dir,
+        lock,
+        ended,
+        hurry,
+    } = match done {
         Ok(done) => done,
         Err(NotBegun::Stack(error @ StackError::InvalidFile { .. })) => {
             return surface.failed(&error, Exit::Usage);
@@ -161,6 +172,11 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
         recording,
     };
     let judgement = judge::judge(&past.plan, &past.recording);
+    if judgement.recovery.clean
+        && let Err(error) = lock.release()
+    {
+        return surface.failed(&error, Exit::Inconclusive);
+    }
     if hurry {
         surface.result(&format!("{}\n", report::verdict_line(&judgement)));
         return Exit::of_run(judgement.exit_code);
@@ -193,7 +209,13 @@ fn append(path: &Path, text: &str) -> Result<(), ReportError> {
     })
 }
 
-type Done = (RunDir, Result<(), RunError>, bool);
+/// A run that was carried through, or not.
+struct Done {
+    dir: RunDir,
+    lock: RunLock,
+    ended: Result<(), RunError>,
+    hurry: bool,
+}
 
 async fn carry_out(
     surface: &Surface,
@@ -202,7 +224,7 @@ async fn carry_out(
     scenario: Scenario,
     redactor: Redactor,
 ) -> Result<Done, NotBegun> {
-    let (plan, env) = (scenario.checked.plan, surface.environment());
+    let plan = scenario.checked.plan;
     let io = |path: &Path| {
         let path = path.display().to_string();
         move |source| NotBegun::Io { path, source }
@@ -210,10 +232,11 @@ async fn carry_out(
     let file = std::path::absolute(file).map_err(io(file))?;
     let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let variables = plan.variables();
-    let secrets = SecretStore::new(env.clone(), scenario_dir.clone());
     let clock = Clock::start();
     let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
+    refuse_beside_unmended(&args.out, &plan.stack, &scenario_dir)?;
     let dir = RunDir::create(&args.out, &plan.name, clock.zero_wall_ns(), &run)?;
+    let lock = RunLock::take(&dir)?;
     let store = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(io(&path));
     store(dir.scenario(), &redactor.redact(&scenario.text))?;
     store(
@@ -237,8 +260,7 @@ async fn carry_out(
     })?;
     let ports: std::collections::BTreeMap<u32, u16> = numbers.into_iter().zip(drawn).collect();
     let external = matches!(plan.stack, StackSpec::External(_));
-    recorder
-        .record_synced(Event::Opened(Box::new(Opened {
+    let opened = Opened {
             journal_version: JOURNAL_VERSION,
             firedrill: env!("CARGO_PKG_VERSION").to_owned(),
             run: run.clone(),
@@ -246,7 +268,7 @@ async fn carry_out(
             seed: plan.seed,
             started_ns: clock.zero_wall_ns(),
             boottime_ns: clock.zero_boottime_ns(),
-            boot_id: one_line("/proc/sys/kernel/random/boot_id"),
+            boot_id: boot_id(),
             pid: std::process::id(),
             pid_start: own_start(),
             stack: plan.stack.clone(),
@@ -254,22 +276,16 @@ async fn carry_out(
             scenario_dir: scenario_dir.display().to_string(),
             ports: ports.clone(),
             secrets: secret_names(&variables),
-        })))
+        };
+    recorder
+        .record_synced(Event::Opened(Box::new(opened.clone())))
         .await?;
-    let context = StackContext {
-        run,
-        run_dir: std::path::absolute(dir.path()).map_err(io(dir.path()))?,
-        scenario_dir: scenario_dir.clone(),
-        firedrill: std::env::current_exe().map_err(io(Path::new("this binary")))?,
-        ports,
-        secrets: Arc::new(secrets),
-        redactor,
-        docker: docker_env(&env),
-    };
+    let context = context(surface, &opened, &dir).map_err(io(Path::new("this binary")))?;
     let interrupt = Interrupt::default();
     interrupt.listen(&recorder).map_err(NotBegun::Runtime)?;
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;
+    let guardian = guardian(&plan.stack, &context);
     let order = Order {
         stack: stack::open(&plan.stack, context.clone())?,
         plan,
@@ -283,12 +299,18 @@ async fn carry_out(
             no_faults: args.no_faults,
         },
         keep_stack: args.keep_stack,
+        guardian,
         interrupt: interrupt.clone(),
         scenario_dir,
     };
     let ended = conduct(order).await;
     progress.finish().await;
-    Ok((dir, ended, interrupt.hurry.is_cancelled()))
+    Ok(Done {
+        dir,
+        lock,
+        ended,
+        hurry: interrupt.hurry.is_cancelled(),
+    })
 }
 
 fn one_line(path: &str) -> String {
@@ -319,15 +341,48 @@ fn secret_names(variables: &[Variable]) -> Vec<String> {
         .collect()
 }
 
-fn docker_env(env: &std::collections::BTreeMap<String, String>) -> DockerEnv {
-    let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
-    DockerEnv {
-        docker_host: get("DOCKER_HOST"),
-        docker_context: get("DOCKER_CONTEXT"),
-        docker_config: get("DOCKER_CONFIG").map(PathBuf::from),
-        docker_cert_path: get("DOCKER_CERT_PATH").map(PathBuf::from),
-        docker_tls_verify: get("DOCKER_TLS_VERIFY"),
-        home: get("HOME").map(PathBuf::from),
-        path: std::env::var_os("PATH"),
+/// Refuses to break a stack that an earlier run has left broken, or that another run is breaking.
+fn refuse_beside_unmended(
+    reports: &Path,
+    stack: &StackSpec,
+    scenario_dir: &Path,
+) -> Result<(), NotBegun> {
+    for dir in RunDir::all(reports)?.into_iter().filter(RunDir::is_open) {
+        let run = dir.path().display().to_string();
+        let Ok(journal) = Journal::read(&dir.journal()) else {
+            // Its first record comes before anything is done.
+            continue;
+        };
+        let same = journal.opened.stack == *stack
+            && Path::new(&journal.opened.scenario_dir) == scenario_dir;
+        if !same {
+            continue;
+        }
+        match RunLock::take(&dir) {
+            Ok(lock) if left_owed(&journal).is_empty() => lock.release()?,
+            Ok(_) => return Err(NotBegun::Unmended { run }),
+            // What a run starts for itself is in no other's way.
+            Err(TimelineError::Busy { .. }) if matches!(stack, StackSpec::External(_)) => {
+                return Err(NotBegun::Occupied { run });
+            }
+            Err(TimelineError::Busy { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Every stack but one in memory outlives this process, and what was broken in it does too.
+fn guardian(stack: &StackSpec, context: &StackContext) -> Option<GuardianCommand> {
+    match stack {
+        StackSpec::Fake(_) => None,
+        StackSpec::Process(_) | StackSpec::Compose(_) | StackSpec::External(_) => {
+            Some(GuardianCommand {
+                program: context.firedrill.clone(),
+                arguments: vec!["guard".into(), context.run_dir.clone().into()],
+                watching: WATCHING.to_owned(),
+                over: OVER.to_vec(),
+            })
+        }
     }
 }

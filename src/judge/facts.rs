@@ -161,6 +161,8 @@ impl<'a> Facts<'a> {
             | Event::Notified { .. }
             | Event::Detected { .. }
             | Event::Replicas { .. }
+            | Event::Guarded { .. }
+            | Event::Recovering { .. }
             | Event::Note { .. } => {}
         }
     }

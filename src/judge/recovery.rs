@@ -65,27 +65,8 @@ fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> 
 
 /// What is owed, in words.
 fn describe(step: Option<&str>, undo: &Undo) -> String {
-    let call = match undo {
-        Undo::Down => "take the stack down".to_owned(),
-        Undo::Running { component } => format!("start {component}"),
-        Undo::Unpaused { component } => format!("unpause {component}"),
-        Undo::Connected {
-            component, network, ..
-        } => format!("connect {component} to {network}"),
-        Undo::Replicas { service, indexes } => {
-            format!("set {service} to {} replicas", indexes.len())
-        }
-        Undo::Definition { service, image, .. } => format!("put {service} back to {image}"),
-        Undo::Exec { component, .. } => format!("run the undo in {component}"),
-        Undo::Http { call } => format!("call {} {}", call.method, call.url),
-        Undo::Command { run, .. } => {
-            let words: Vec<String> = run.iter().map(ToString::to_string).collect();
-            format!("run `{}`", words.join(" "))
-        }
-        Undo::Nothing => "nothing".to_owned(),
-    };
     match step {
-        Some(step) => format!("left broken by {step}: still to {call}"),
-        None => format!("left behind: still to {call}"),
+        Some(step) => format!("left broken by {step}: still to {undo}"),
+        None => format!("left behind: still to {undo}"),
     }
 }

@@ -1,5 +1,6 @@
 //! What puts a fault right again, as data.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -47,4 +48,44 @@ pub enum Undo {
     Command { run: Vec<Template>, folder: String },
     /// Nothing is owed (`undo: none`).
     Nothing,
+}
+
+impl Undo {
+    /// The service whose state it restores; `None` for what concerns the whole stack, or is the user's own.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Running { component }
+            | Self::Unpaused { component }
+            | Self::Connected { component, .. }
+            | Self::Exec { component, .. } => Some(&component.service),
+            Self::Replicas { service, .. } | Self::Definition { service, .. } => Some(service),
+            Self::Down | Self::Http { .. } | Self::Command { .. } | Self::Nothing => None,
+        }
+    }
+}
+
+/// What has to be done, in words: `unpause backend/2`.
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down => f.write_str("take the stack down"),
+            Self::Running { component } => write!(f, "start {component}"),
+            Self::Unpaused { component } => write!(f, "unpause {component}"),
+            Self::Connected {
+                component, network, ..
+            } => write!(f, "connect {component} to {network}"),
+            Self::Replicas { service, indexes } => {
+                write!(f, "set {service} to {} replicas", indexes.len())
+            }
+            Self::Definition { service, image, .. } => write!(f, "put {service} back to {image}"),
+            Self::Exec { component, .. } => write!(f, "run the undo in {component}"),
+            Self::Http { call } => write!(f, "call {} {}", call.method, call.url),
+            Self::Command { run, .. } => {
+                let words: Vec<String> = run.iter().map(ToString::to_string).collect();
+                write!(f, "run `{}`", words.join(" "))
+            }
+            Self::Nothing => f.write_str("nothing"),
+        }
+    }
 }

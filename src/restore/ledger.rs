@@ -3,11 +3,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::left::left_owed;
 use super::mend::{MendError, Patience, mend};
 use crate::model::Undo;
 use crate::stack::{Resolve, Stack};
 use crate::timeline::event::Event;
-use crate::timeline::{Entry, Recorder, TimelineError};
+use crate::timeline::{Entry, Journal, Recorder, TimelineError};
 
 /// An undo that is owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +59,21 @@ impl Ledger {
             next: AtomicU64::new(1),
             open: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The account of a run that has ended, from its journal: what is to be put right of it.
+    #[must_use]
+    pub fn of_journal(recorder: Recorder, journal: &Journal) -> Self {
+        Self {
+            recorder,
+            next: AtomicU64::new(1),
+            open: Mutex::new(left_owed(journal)),
+        }
+    }
+
+    /// Where the account is kept.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Writes down an undo. When this has returned, it is on disk.

@@ -4,9 +4,11 @@
 //! describes was read back ([`Ledger::mend`]).
 
 mod ledger;
+mod left;
 mod mend;
 mod own;
 
 pub use ledger::{Ledger, Owed};
+pub use left::{Recovered, left_owed, mend_left};
 pub use mend::{MendError, Patience, mend};
 pub use own::{OwnError, call, command};

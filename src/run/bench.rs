@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::guardian::Guarded;
 use super::milestones::Milestones;
 use super::taken::Taken;
 use super::victims::Victims;
@@ -33,6 +34,8 @@ pub(super) struct Bench {
     pub(super) values: Arc<dyn Resolve>,
     pub(super) milestones: Milestones,
     pub(super) victims: Victims,
+    /// Whether somebody watches who would mend if this process died.
+    pub(super) guarded: Guarded,
     pub(super) taken: Taken,
     /// Every engine event, in the order in which it came.
     pub(super) engine: broadcast::Sender<Seen>,

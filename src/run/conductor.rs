@@ -14,6 +14,7 @@ use super::around::Around;
 use super::awaiting::{await_alerts, collect_order};
 use super::bench::Bench;
 use super::engine;
+use super::guardian::{Guardian, GuardianCommand, GuardianError};
 use super::heal::{Due, heal};
 use super::interrupt::Interrupt;
 use super::milestones::Milestones;
@@ -79,6 +80,8 @@ pub struct Order {
     pub keep_stack: bool,
     /// What ends it early.
     pub interrupt: Interrupt,
+    /// How its guardian is started; `None` for a stack that ends with this process.
+    pub guardian: Option<GuardianCommand>,
     /// Folder of the scenario file.
     pub scenario_dir: PathBuf,
 }
@@ -101,6 +104,9 @@ pub enum RunError {
     /// The steady state did not hold.
     #[error("the steady state does not hold, so nothing was broken: {0}")]
     NotSteady(String),
+    /// Nobody would mend if this process died.
+    #[error(transparent)]
+    Guardian(#[from] GuardianError),
     /// Ended early.
     #[error("the run was aborted")]
     Aborted,
@@ -116,9 +122,23 @@ pub enum RunError {
 pub async fn conduct(order: Order) -> Result<(), RunError> {
     let recorder = order.recorder.clone();
     let ledger = Arc::new(Ledger::new(recorder.clone()));
-    let drilled = AssertUnwindSafe(drill(&order, &ledger))
-        .catch_unwind()
-        .await;
+    let guardian = match &order.guardian {
+        Some(command) => {
+            let abort = order.interrupt.abort.clone();
+            Guardian::start(command.clone(), recorder.clone(), abort)
+                .await
+                .map(Some)
+        }
+        None => Ok(None),
+    };
+    let drilled = AssertUnwindSafe(async {
+        match &guardian {
+            Ok(guardian) => drill(&order, &ledger, guardian.as_ref()).await,
+            Err(error) => Err(error.clone().into()),
+        }
+    })
+    .catch_unwind()
+    .await;
     let result = drilled.unwrap_or_else(|panic| Err(RunError::Panic(told(&*panic))));
     if let Err(error) = &result {
         recorder.record(Event::Note {
@@ -127,7 +147,11 @@ pub async fn conduct(order: Order) -> Result<(), RunError> {
         });
     }
     mend_rest(&order, &ledger).await;
-    recorder.close().await?;
+    let closed = recorder.close().await;
+    if let Ok(Some(guardian)) = guardian {
+        guardian.dismiss().await;
+    }
+    closed?;
     result
 }
 
@@ -194,7 +218,11 @@ async fn mend_rest(order: &Order, ledger: &Ledger) {
     }
 }
 
-async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {
+async fn drill(
+    order: &Order,
+    ledger: &Arc<Ledger>,
+    guardian: Option<&Guardian>,
+) -> Result<(), RunError> {
     let (recorder, stack, plan) = (&order.recorder, &order.stack, &order.plan);
     let phase = |phase| recorder.record(Event::Phase(phase));
 
@@ -265,6 +293,7 @@ async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {
         values: around.clone(),
         milestones: Milestones::new(&plan.steps),
         victims: Victims::default(),
+        guarded: guardian.map(Guardian::guarded).unwrap_or_default(),
         taken: Taken::default(),
         engine: steps,
         aborted: order.interrupt.abort.clone(),

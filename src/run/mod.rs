@@ -5,6 +5,7 @@ mod awaiting;
 mod bench;
 mod conductor;
 mod engine;
+mod guardian;
 mod heal;
 mod interrupt;
 mod milestones;
@@ -15,4 +16,5 @@ mod taken;
 mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
+pub use guardian::{GuardianCommand, GuardianError};
 pub use interrupt::Interrupt;

@@ -95,7 +95,11 @@ async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undone> {
             }
         }
     }
-    if bench.load_over.is_cancelled() {
+    let guarded = tokio::select! {
+        guarded = bench.guarded.present() => guarded,
+        () = bench.load_over.cancelled() => true,
+    };
+    if bench.load_over.is_cancelled() || !guarded {
         for written in &owed {
             bench.ledger.waive(written);
         }

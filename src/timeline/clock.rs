@@ -35,6 +35,24 @@ impl Clock {
         }
     }
 
+    /// The clock of a run that another process began. On the same boot it goes on to the microsecond; after another it is
+    /// placed by the wall clock.
+    #[must_use]
+    pub fn resume(zero_wall_ns: i64, zero_boottime_ns: i64, same_boot: bool) -> Self {
+        let now = Self::start();
+        let since_ns = if same_boot {
+            now.zero_boottime_ns - zero_boottime_ns
+        } else {
+            now.zero_wall_ns - zero_wall_ns
+        };
+        let since = Duration::from_nanos(u64::try_from(since_ns).unwrap_or(0));
+        Self {
+            zero: now.zero.checked_sub(since).unwrap_or(now.zero),
+            zero_wall_ns,
+            zero_boottime_ns,
+        }
+    }
+
     /// µs since zero.
     #[must_use]
     pub fn now_us(&self) -> i64 {

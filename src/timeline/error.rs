@@ -39,6 +39,12 @@ pub enum TimelineError {
         /// The file.
         path: PathBuf,
     },
+    /// Another process acts for the run.
+    #[error("the run in {path} is going on, or is being mended by another process; wait for its end")]
+    Busy {
+        /// The run's directory.
+        path: PathBuf,
+    },
     /// A file could not be read.
     #[error("cannot read {path}: {source}")]
     Read {

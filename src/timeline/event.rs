@@ -244,6 +244,20 @@ pub enum Event {
         /// Of how many wanted.
         wanted: u32,
     },
+    /// A guardian watches over the run from here on, in place of any before it.
+    Guarded {
+        /// Its process id.
+        pid: u32,
+    },
+    /// Another process than the run's begins to put right what the run left owed.
+    Recovering {
+        /// `guardian` or `recover`.
+        by: String,
+        /// Its process id.
+        pid: u32,
+        /// How many programs that still acted for the run it had to kill.
+        hands: usize,
+    },
     /// The operator or a signal ended the run early.
     Aborted {
         /// `SIGINT`, `SIGTERM`, `SIGHUP`.

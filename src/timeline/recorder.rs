@@ -47,21 +47,24 @@ impl Recorder {
     /// [`TimelineError::Create`].
     pub fn create(dir: &RunDir, clock: Clock, redactor: Redactor) -> Result<Self, TimelineError> {
         let journal = (create(&dir.journal())?, dir.journal());
-        let requests = (create(&dir.requests())?, dir.requests());
+        let requests = Some((create(&dir.requests())?, dir.requests()));
         // The files' names must survive a power cut as surely as their contents.
         File::open(dir.path())
             .and_then(|folder| folder.sync_all())
             .map_err(|e| TimelineError::create(dir.path(), e))?;
-        Self::start(journal, requests, clock, redactor)
+        Self::start(journal, requests, 0, clock, redactor)
     }
 
-    fn start(
+    /// Starts the thread that writes, behind the `seq` lines that the journal holds.
+    pub(super) fn start(
         journal: (File, PathBuf),
-        requests: (File, PathBuf),
+        requests: Option<(File, PathBuf)>,
+        seq: u64,
         clock: Clock,
         redactor: Redactor,
     ) -> Result<Self, TimelineError> {
         let (path, shared) = (journal.1.clone(), Arc::new(Shared::default()));
+        shared.queue().seq = seq;
         let (writer, theirs) = (Writer::new(journal, requests), Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("recorder".to_owned())
@@ -154,8 +157,21 @@ impl Recorder {
     /// # Errors
     /// What kept the recording from being complete.
     pub async fn close(&self) -> Result<(), TimelineError> {
+        self.end(Ending::Closed(self.0.clock.now_us())).await
+    }
+
+    /// Ends the recording without its last line, and returns once all of it is on disk: somebody else than the run has
+    /// added to it, who cannot vouch for its requests.
+    ///
+    /// # Errors
+    /// What kept the recording from being complete.
+    pub async fn abandon(&self) -> Result<(), TimelineError> {
+        self.end(Ending::Abandoned).await
+    }
+
+    async fn end(&self, ending: Ending) -> Result<(), TimelineError> {
         let inner = Arc::clone(&self.0);
-        inner.shared.end(Ending::Closed(inner.clock.now_us()));
+        inner.shared.end(ending);
         let joined = tokio::task::spawn_blocking(move || inner.join()).await;
         if !matches!(joined, Ok(true)) {
             self.0.shared.fail(TimelineError::Closed {
@@ -304,7 +320,8 @@ mod tests {
             (OpenOptions::new().append(true).open(&path).unwrap(), path)
         };
         let recorder =
-            Recorder::start(full(), full(), Clock::start(), Redactor::default()).unwrap();
+            Recorder::start(full(), Some(full()), 0, Clock::start(), Redactor::default())
+                .unwrap();
         let error = recorder
             .record_synced(Event::Phase(Phase::Warmup))
             .await

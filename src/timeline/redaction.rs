@@ -48,6 +48,8 @@ impl Event {
             | Self::Notified { .. }
             | Self::Rules { .. }
             | Self::Replicas { .. }
+            | Self::Guarded { .. }
+            | Self::Recovering { .. }
             | Self::Aborted { .. }
             | Self::Closed { .. } => {}
         }

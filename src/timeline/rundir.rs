@@ -123,6 +123,8 @@ files! {
     plan = "plan.json";
     /// Events and undo data.
     journal = "journal.ndjson";
+    /// Held by whoever acts for the run.
+    lock = "run.lock";
     /// Requests.
     requests = "requests.bin";
     /// Latency histograms, tagged by window.

@@ -152,7 +152,8 @@ impl Appended {
 /// The writer's own state.
 pub(super) struct Writer {
     journal: Appended,
-    requests: Appended,
+    /// `None` where a journal is continued after its run: nothing is due any more.
+    requests: Option<Appended>,
     /// Records on disk, and their checksum.
     written: u64,
     crc: u32,
@@ -161,8 +162,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer to these two files, which are empty.
-    pub(super) fn new(journal: (File, PathBuf), requests: (File, PathBuf)) -> Self {
+    /// A writer behind what these files hold; one of requests is empty.
+    pub(super) fn new(journal: (File, PathBuf), requests: Option<(File, PathBuf)>) -> Self {
         let appended = |(file, path)| Appended {
             file,
             path,
@@ -170,7 +171,7 @@ impl Writer {
         };
         Self {
             journal: appended(journal),
-            requests: appended(requests),
+            requests: requests.map(appended),
             written: 0,
             crc: 0,
             lost: 0,
@@ -179,7 +180,9 @@ impl Writer {
 
     /// Writes until the recording ends.
     pub(super) fn run(mut self, shared: &Shared) {
-        self.requests.write(&requests_file::header(), shared);
+        if let Some(requests) = &mut self.requests {
+            requests.write(&requests_file::header(), shared);
+        }
         loop {
             let batch = shared.take();
             // Names are defined in the journal before a record refers to them.
@@ -187,7 +190,7 @@ impl Writer {
             self.write_records(&batch.records, shared);
             if batch.overrun > 0 {
                 shared.fail(TimelineError::Overrun {
-                    path: self.requests.path.clone(),
+                    path: self.journal.path.with_file_name("requests.bin"),
                     lost: batch.overrun,
                 });
             }
@@ -223,7 +226,7 @@ impl Writer {
         for record in records {
             requests_file::encode(record, &mut bytes);
         }
-        if self.requests.write(&bytes, shared) {
+        if self.requests.as_mut().is_some_and(|r| r.write(&bytes, shared)) {
             self.written += records.len() as u64;
             self.crc = crc32c::crc32c_append(self.crc, &bytes);
         } else {
@@ -233,7 +236,9 @@ impl Writer {
 
     fn close(&mut self, batch: &Queue, at_us: i64, shared: &Shared) {
         // The requests first: the last line vouches for them.
-        self.requests.sync(shared);
+        if let Some(requests) = &mut self.requests {
+            requests.sync(shared);
+        }
         let closed = Event::Closed {
             requests: self.written,
             requests_crc: self.crc,

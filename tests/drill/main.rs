@@ -11,6 +11,7 @@ mod load;
 mod observe;
 mod processes;
 mod recording;
+mod recovery;
 mod reference;
 mod scenarios;
 mod stacks;

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::exec::tail;
-use crate::stack::{DockerEnv, GroupGuard, StackError};
+use crate::stack::{DockerEnv, GroupGuard, StackError, hand};
 
 /// How much of what it said an error repeats.
 const TAIL: usize = 1500;
@@ -37,6 +37,8 @@ pub(super) struct Cli {
     command: &'static [&'static str],
     pub(super) generation: Generation,
     path: Option<OsString>,
+    /// The run that it acts for.
+    run: String,
     env: Vec<(String, String)>,
     /// Options before the subcommand.
     options: Vec<OsString>,
@@ -44,6 +46,7 @@ pub(super) struct Cli {
 
 /// What the calls are about.
 pub(super) struct Subject<'a> {
+    pub(super) run: &'a str,
     pub(super) project: &'a str,
     /// Folder that relative paths of the Compose file start from.
     pub(super) directory: &'a Path,
@@ -60,6 +63,7 @@ impl Cli {
     /// [`StackError::Engine`] if there is none.
     pub(super) async fn find(docker: &DockerEnv, subject: Subject<'_>) -> Result<Self, StackError> {
         let Subject {
+            run,
             project,
             directory,
             profiles,
@@ -78,6 +82,7 @@ impl Cli {
             command: &["docker", "compose"],
             generation: Generation::Two,
             path: docker.path.clone(),
+            run: run.to_owned(),
             env,
             options,
         };
@@ -113,6 +118,7 @@ impl Cli {
             command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
+        hand(&mut command, &self.run);
         command
     }
 

@@ -62,6 +62,7 @@ impl ComposeStack {
             None => None,
         };
         let subject = Subject {
+            run: &self.context.run,
             project: &self.name,
             directory,
             profiles: &spec.profiles,

@@ -47,7 +47,7 @@ impl Found {
 
 /// What `/proc/<pid>/stat` says (proc_pid_stat(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(in crate::stack) struct Stat {
     pid: i32,
     state: char,
     parent: i32,
@@ -58,7 +58,7 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    pub(super) fn of(pid: i32) -> Option<Self> {
+    pub(in crate::stack) fn of(pid: i32) -> Option<Self> {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -120,7 +120,7 @@ impl Stat {
     }
 
     /// It as it is now; `None` once it has ended.
-    pub(super) fn again(&self) -> Option<Self> {
+    pub(in crate::stack) fn again(&self) -> Option<Self> {
         Self::of(self.pid).filter(|now| now.started == self.started && !now.dead())
     }
 
@@ -138,7 +138,7 @@ impl Stat {
     }
 
     /// Sends a signal to just this process, unless it has ended.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(in crate::stack) fn signal(&self, signal: Signal) -> io::Result<()> {
         let Some(pinned) = self.pin()? else {
             return Ok(());
         };

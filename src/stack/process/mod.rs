@@ -34,6 +34,7 @@ use crate::model::{
     Component, ComponentId, Injection, ProcessSpec, Ready, StackEvent, StackEventKind, Undo, When,
 };
 
+pub(super) use self::found::Stat;
 pub use self::order::start_order;
 
 /// How long a replaced or scaled-away process may take to end after SIGTERM.

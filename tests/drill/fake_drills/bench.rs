@@ -141,6 +141,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             selection: self.selection,
             keep_stack: self.keep_stack,
             interrupt: self.interrupt,
+            guardian: None,
             scenario_dir,
         })
         .await;

@@ -1,0 +1,84 @@
+//! firedrill is killed at random points of every fault; afterwards the stack is what it was before.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test needs and does not get fails it"
+)]
+
+mod commands;
+mod processes;
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use firedrill::restore::left_owed;
+use firedrill::timeline::Journal;
+use firedrill::timeline::event::Event;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+use crate::binary::{Folder, Running, until};
+
+/// The latest of a run's guardians.
+pub(crate) fn guardian(run: &Path) -> Pid {
+    let journal = Journal::read(&run.join("journal.ndjson")).unwrap();
+    let guarded = journal.entries.iter().rev().find_map(|e| match e.event {
+        Event::Guarded { pid } => Some(pid),
+        _ => None,
+    });
+    Pid::from_raw(i32::try_from(guarded.unwrap()).unwrap()).unwrap()
+}
+
+/// Whether a run's journal holds this text yet.
+pub(crate) fn told(run: &Path, text: &str) -> bool {
+    fs::read_to_string(run.join("journal.ndjson")).is_ok_and(|journal| journal.contains(text))
+}
+
+/// Whether a process runs no more; its parent may not have asked for its end yet.
+fn gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
+/// Kills the run of `drill` with SIGKILL at a random point of its step `break`, waits until its guardian has left, and
+/// demands that the stack is then as it was. Returns the time from the kill until `state` first was what it had been.
+fn kill_and_compare<S: PartialEq + Debug>(
+    folder: &Folder,
+    drill: Running<'_>,
+    scenario: &str,
+    within: Duration,
+    state: impl Fn() -> S,
+) -> Duration {
+    let run = folder.latest(scenario);
+    until("the load", || told(&run, "\"load_started\""));
+    let before = state();
+    until("the step", || told(&run, "\"step\":\"break\""));
+    let random = uuid::Uuid::new_v4().as_u128() % within.as_micros();
+    let delay = Duration::from_micros(u64::try_from(random).unwrap());
+    std::thread::sleep(delay);
+    let watching = guardian(&run);
+    drill.signal(Signal::KILL);
+    let begun = Instant::now();
+    let _killed = drill.end();
+    until("the state before", || state() == before);
+    let took = begun.elapsed();
+    until("the guardian's leave", || gone(watching));
+    let journal = Journal::read(&run.join("journal.ndjson")).unwrap();
+    assert_eq!(left_owed(&journal), [], "killed {delay:?} after the undo was written down");
+    assert_eq!(journal.damage, [], "killed {delay:?} after the undo was written down");
+    assert_eq!(state(), before, "killed {delay:?} after the undo was written down");
+    assert!(!run.join("run.lock").exists());
+    took
+}
+
+/// Kills a process that is not a child of this one.
+fn kill(pid: Pid) {
+    kill_process(pid, Signal::KILL).unwrap();
+    until("its end", || gone(pid));
+}
+
+/// How often each fault is killed: `FIREDRILL_KILLS`, else a few times.
+fn rounds() -> usize {
+    std::env::var("FIREDRILL_KILLS").map_or(4, |n| n.parse().unwrap())
+}

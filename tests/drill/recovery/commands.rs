@@ -1,0 +1,104 @@
+//! What a person does afterwards, and what the commands say to it.
+
+use rustix::process::Signal;
+
+use super::{guardian, kill, told};
+use crate::binary::{Folder, Running, until};
+use crate::cli::SMALL;
+
+/// A drill whose fault is a file, for as long as the test likes.
+fn marked() -> Folder {
+    let folder = Folder::new();
+    let text = SMALL.replace("for: 6s", "for: 300s").replace(
+        "kill: { target: backend }, hold: 1s",
+        r#"command: { run: [touch, "${scenario_dir}/broken"], undo: [rm, -f, "${scenario_dir}/broken"] }, hold: 250s"#,
+    );
+    folder.write("small.yaml", &text);
+    folder
+}
+
+/// Kills the runner and its guardian in the middle of the fault.
+fn both_killed(folder: &Folder, drill: Running<'_>) {
+    let mark = folder.path().join("broken");
+    until("the fault", || mark.exists());
+    let watching = guardian(&folder.latest("small"));
+    // The guardian first would be replaced.
+    drill.signal(Signal::STOP);
+    kill(watching);
+    drill.signal(Signal::KILL);
+    let _killed = drill.end();
+}
+
+#[test]
+fn with_both_killed_a_new_run_refuses_and_recover_mends() {
+    let folder = marked();
+    both_killed(&folder, folder.start(&["run", "small.yaml"]));
+    let mark = folder.path().join("broken");
+    assert!(mark.exists() && !folder.processes().is_empty());
+
+    let said = folder.firedrill(&["run", "small.yaml"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("firedrill recover reports/small/"), "{said:?}");
+
+    let said = folder.firedrill(&["recover"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("2 put right"), "{said:?}");
+    assert!(!mark.exists());
+    assert_eq!(folder.processes(), []);
+
+    let said = folder.firedrill(&["recover", "small"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("nothing was owed"), "{said:?}");
+    let said = folder.firedrill(&["recover"]);
+    assert!(said.out.contains("nothing to recover"), "{said:?}");
+
+    // What became of the run is in its files: it proves nothing, and nothing is left.
+    let said = folder.firedrill(&["judge", "reports/small/latest", "--format", "json"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    let judged: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(judged["recovery"]["clean"], true, "{judged:#}");
+}
+
+#[test]
+fn a_run_that_goes_on_is_not_recovered() {
+    let folder = marked();
+    let drill = folder.start(&["run", "small.yaml"]);
+    let mark = folder.path().join("broken");
+    until("the fault", || mark.exists());
+    let said = folder.firedrill(&["recover", "small"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("is going on"), "{said:?}");
+    assert!(mark.exists());
+    drill.signal(Signal::INT);
+    assert_eq!(drill.end().code, 130);
+}
+
+#[test]
+fn a_guardian_that_is_killed_is_replaced() {
+    let folder = marked();
+    let drill = folder.start(&["run", "small.yaml"]);
+    let mark = folder.path().join("broken");
+    until("the fault", || mark.exists());
+    let run = folder.latest("small");
+    let first = guardian(&run);
+    kill(first);
+    until("another guardian", || guardian(&run) != first);
+    assert!(told(&run, "another one takes its place"));
+    let second = guardian(&run);
+    drill.signal(Signal::KILL);
+    let _killed = drill.end();
+    until("the undo", || !mark.exists());
+    until("its leave", || super::gone(second));
+    assert_eq!(folder.processes(), []);
+}
+
+#[test]
+fn a_run_that_ends_in_order_leaves_no_guardian() {
+    let folder = Folder::new();
+    folder.write("small.yaml", SMALL);
+    let said = folder.firedrill(&["run", "small.yaml"]);
+    assert!([0, 3].contains(&said.code), "{said:?}");
+    let run = folder.latest("small");
+    assert!(super::gone(guardian(&run)));
+    assert!(!run.join("run.lock").exists());
+}
