@@ -4,7 +4,7 @@
     reason = "what a test needs and does not get fails it"
 )]
 
-mod engine;
+pub(crate) mod engine;
 mod failures;
 mod faults;
 mod orphans;

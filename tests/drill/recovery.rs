@@ -5,6 +5,7 @@
 )]
 
 mod commands;
+mod compose;
 mod processes;
 
 use std::fmt::Debug;
