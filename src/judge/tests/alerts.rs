@@ -72,6 +72,13 @@ fn an_alert_that_does_not_come_is_a_miss_if_somebody_watched() {
     };
     let j = alert(|s| s.alert().and(S, skew()));
     assert_eq!(j.objectives[0].verdict, Verdict::Inconclusive);
+    // Nobody knows how far off its clock was.
+    let j = alert(|s| s.alert().without(|e| matches!(e, Event::Skew { .. })));
+    for o in &j.objectives {
+        assert_eq!(o.verdict, Verdict::Inconclusive, "{o:#?}");
+        let said = o.evidence.join(" ");
+        assert!(said.contains("never measured"), "{said}");
+    }
 }
 
 #[test]
