@@ -10,6 +10,7 @@ mod faults;
 mod orphans;
 mod promises;
 mod reach;
+mod unheard;
 mod updates;
 
 use std::time::Duration;

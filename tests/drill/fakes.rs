@@ -32,7 +32,7 @@ async fn world() -> (FakeWorld, FakeStack, UnboundedReceiver<StackEvent>) {
     let stack = FakeStack::new(world.clone(), context(Path::new("/nowhere"), "fake"));
     stack.up().await.unwrap();
     let (sender, events) = unbounded_channel();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     (world, stack, events)
 }
 

@@ -7,11 +7,12 @@ use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout};
 
 use super::containers::{Container, PROJECT, identity, wall_ns};
-use super::engine::Project;
+use super::engine::{Project, chain};
 use crate::model::{ComponentId, Health, StackEvent, StackEventKind, When};
-use crate::stack::StackError;
+use crate::stack::{StackError, Unheard};
 
 const WANTED: [&str; 11] = [
     "create",
@@ -29,6 +30,8 @@ const WANTED: [&str; 11] = [
 
 /// Pause before a broken stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);
+/// How long an engine whose stream broke is given for one answer.
+const ASKED: Duration = Duration::from_secs(2);
 
 impl Project {
     /// The engine's wall clock, in ns since 1970.
@@ -74,13 +77,15 @@ impl Project {
     }
 
     /// Reports events from now on, until nobody listens. The engine replays what happened since a given time on its
-    /// own clock, so nothing is lost between this call and the stream's opening, nor where a stream breaks off.
+    /// own clock, so nothing is lost between this call and the stream's opening. Where a stream breaks off it replays
+    /// what it remembers; one that was started anew remembers nothing, so that stretch is reported as unheard.
     ///
     /// # Errors
     /// The engine's.
     pub(super) async fn watch(
         &self,
         events: UnboundedSender<StackEvent>,
+        unheard: UnboundedSender<Unheard>,
     ) -> Result<(), StackError> {
         let mut since = self.engine_ns().await?;
         // Events of networks name containers by id alone.
@@ -90,26 +95,58 @@ impl Project {
         }
         let project = self.clone();
         tokio::spawn(async move {
-            while !events.is_closed() {
+            loop {
                 let mut stream = Box::pin(project.docker.events(Some(options(since))));
-                loop {
+                let broken = loop {
                     let next = tokio::select! {
                         next = stream.next() => next,
                         () = events.closed() => return,
                     };
-                    // An error or the end: opened again from the last event seen.
-                    let Some(Ok(message)) = next else { break };
+                    // Opened again from the last event seen.
+                    let message = match next {
+                        Some(Ok(message)) => message,
+                        Some(Err(error)) => break chain(&error),
+                        None => break "it closed the stream".to_owned(),
+                    };
                     since = message.time_nano.map_or(since, |at| at + 1);
                     if let Some(event) = translate(&message, &project.name, &mut known)
                         && events.send(event).is_err()
                     {
                         return;
                     }
+                };
+                tokio::select! {
+                    () = project.await_engine(&broken, &unheard) => {}
+                    () = events.closed() => return,
                 }
-                tokio::time::sleep(REOPEN).await;
             }
         });
         Ok(())
+    }
+
+    /// Returns when the engine answers again. Whatever ends the wait, the stretch is reported up to the last try.
+    async fn await_engine(&self, broken: &str, unheard: &UnboundedSender<Unheard>) {
+        let why = format!(
+            "the stream of events from {} broke: {broken}",
+            self.endpoint
+        );
+        let mut from = Instant::now();
+        loop {
+            tokio::time::sleep(REOPEN).await;
+            let answered = timeout(ASKED, self.engine_ns()).await;
+            let (to, over) = (Instant::now(), matches!(answered, Ok(Ok(_))));
+            // A listener that does not want to know of it is not owed it.
+            let _unwanted = unheard.send(Unheard {
+                from,
+                to,
+                over,
+                why: why.clone(),
+            });
+            if over {
+                return;
+            }
+            from = to;
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::world::{Change, NETWORK};
-use super::{Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Verified};
+use super::{
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
+};
 use crate::model::{Component, ComponentId, Health, Injection, RunState, StackEvent, Undo};
 
 pub use self::world::{FakeAnswer, FakeReply, FakeWorld, Lies};
@@ -294,8 +296,12 @@ impl Stack for FakeStack {
         }
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
-        self.world.settled(Instant::now()).watch(events);
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
+        self.world.settled(Instant::now()).watch(events, unheard);
         Ok(())
     }
 

@@ -28,7 +28,8 @@ use self::found::Found;
 use self::logs::HandedOver;
 use super::ready::Prober;
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Unheard,
+    Verified,
 };
 use crate::model::{
     Component, ComponentId, Injection, ProcessSpec, Ready, StackEvent, StackEventKind, Undo, When,
@@ -361,7 +362,11 @@ impl Stack for ProcessStack {
         }
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        _: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
         self.watchers
             .0
             .lock()

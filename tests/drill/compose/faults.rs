@@ -20,7 +20,7 @@ async fn stands_is_hit_and_goes(flavour: Flavour) {
     );
     let stack = bench.stack();
     let (sender, mut events) = unbounded_channel();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     stack.up().await.unwrap();
     stands(&bench, &stack).await;
 
