@@ -119,27 +119,27 @@ async fn chosen(bench: &Bench, step: &StepPlan) -> Result<Vec<ComponentId>, Undo
         why: e.to_string(),
     })?;
     bench.recorder.record(Event::Components(components.clone()));
-    let targets = match (step.action.target(), step.action.take()) {
-        (Some(target), Some(take)) => choose(
-            &step.name,
-            target,
-            take,
-            &bench.taken.leave(&components),
-            bench.plan.seed,
-            &bench.plan.guards,
-        )
-        .map_err(|refused| {
-            let code = match refused {
-                fault::Refused::Empty { .. } | fault::Refused::TooFew { .. } => "empty_selection",
-                fault::Refused::KeepHealthy { .. } => "guard",
-            };
-            Undone {
-                code,
-                why: format!("{refused}{}", bench.taken.note(target)),
-            }
-        })?,
-        _ => vec![],
+    let (free, guards) = (bench.taken.leave(&components), &bench.plan.guards);
+    let selected = match (&step.action, step.action.target(), step.action.take()) {
+        (_, Some(target), Some(take)) => {
+            choose(&step.name, target, take, &free, bench.plan.seed, guards)
+        }
+        (Action::Scale { target, replicas }, ..) => {
+            fault::may_scale(target, *replicas, &components, &free, guards).map(|()| vec![])
+        }
+        _ => Ok(vec![]),
     };
+    let targets = selected.map_err(|refused| {
+        let code = match refused {
+            fault::Refused::Empty { .. } | fault::Refused::TooFew { .. } => "empty_selection",
+            fault::Refused::KeepHealthy { .. } => "guard",
+        };
+        let note = step.action.target().map(|target| bench.taken.note(target));
+        Undone {
+            code,
+            why: format!("{refused}{}", note.unwrap_or_default()),
+        }
+    })?;
     bench.taken.take(&step.name, &targets);
     bench.victims.take(&step.name, &targets, &components);
     Ok(targets)

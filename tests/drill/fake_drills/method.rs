@@ -142,6 +142,34 @@ guards: { keep_healthy: 1 }
     assert_eq!(drilled.judgement.steps[1].dispatched_us, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_guard_keeps_replicas_from_being_scaled_away() {
+    let scaled = |replicas: u32| {
+        FakeDrill::new(&format!(
+            "
+steps:
+  - {{ name: hang-one, at: 6s, pause: {{ target: backend }}, hold: 6s }}
+  - {{ name: fewer, at: 8s, scale: {{ target: backend, replicas: {replicas} }}, hold: 2s }}
+objectives: {{ availability: {{ at_least: 1% }} }}
+guards: {{ keep_healthy: 1 }}
+"
+        ))
+        .run()
+    };
+    // Of three one hangs: when one more goes, one is left.
+    let drilled = scaled(2).await;
+    assert!(drilled.judgement.steps[1].dispatched_us.is_some());
+    // When two more go, it may be the two that serve.
+    let drilled = scaled(1).await;
+    assert_eq!(drilled.judgement.verdict, Verdict::Inconclusive);
+    assert!(
+        drilled.codes().contains(&"guard"),
+        "{:?}",
+        drilled.judgement.reasons
+    );
+    assert_eq!(drilled.judgement.steps[1].dispatched_us, None);
+}
+
 /// Three steps due at the same moment, each for one of the three replicas.
 const AT_ONCE: &str = "
 steps:
