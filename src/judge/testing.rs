@@ -145,6 +145,7 @@ impl Script {
                     step: Some(step()),
                     undo: Undo::Running {
                         component: backend(2),
+                        since_ns: None,
                     },
                 },
             ),

@@ -11,6 +11,7 @@ mod faults;
 mod orphans;
 mod promises;
 mod reach;
+mod signals;
 mod unheard;
 mod updates;
 

@@ -49,7 +49,10 @@ fn kill(mode: KillMode) -> Injection {
 }
 
 fn running() -> Undo {
-    Undo::Running { component: first() }
+    Undo::Running {
+        component: first(),
+        since_ns: None,
+    }
 }
 
 /// What four calls in a row get now.

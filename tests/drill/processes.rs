@@ -196,6 +196,7 @@ async fn a_component_ends_with_all_that_descends_from_it() {
         stack.up().await.unwrap();
         let undo = Undo::Running {
             component: first("one"),
+            since_ns: None,
         };
         let family_of = |owned: usize| {
             let stack = &stack;

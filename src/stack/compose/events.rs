@@ -33,6 +33,17 @@ const REOPEN: Duration = Duration::from_millis(250);
 /// How long an engine whose stream broke is given for one answer.
 const ASKED: Duration = Duration::from_secs(2);
 
+/// What the engine knows of signals that it has sent to a running container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signals {
+    /// None.
+    None,
+    /// At least one.
+    Sent,
+    /// It runs since before the fault, and the engine does not remember all that happened since.
+    Forgotten,
+}
+
 impl Project {
     /// The engine's wall clock, in ns since 1970.
     ///
@@ -51,29 +62,54 @@ impl Project {
             })
     }
 
-    /// Whether the engine has sent a running container a signal since its start, as far as it remembers (256 events
-    /// of every kind).
+    /// Whether the engine has sent a running container a signal since its start. It remembers the last 256 events of
+    /// every kind, which health checks alone can fill in seconds: `since_ns` is from when on it must remember all.
     ///
     /// # Errors
     /// The engine's.
-    pub(super) async fn signalled(&self, container: &Container) -> Result<bool, StackError> {
+    pub(super) async fn signals(
+        &self,
+        container: &Container,
+        since_ns: Option<i64>,
+    ) -> Result<Signals, StackError> {
         let Some(started) = container.component().started_ns else {
-            return Ok(false);
+            return Ok(Signals::None);
         };
-        let filters = HashMap::from([
+        let until = self.engine_ns().await?;
+        let kills = HashMap::from([
             ("container", vec![container.handle()]),
             ("event", vec!["kill"]),
         ]);
-        let options = EventsOptionsBuilder::default()
-            .since(&timestamp(started))
-            .until(&timestamp(self.engine_ns().await?))
-            .filters(&filters)
-            .build();
-        match Box::pin(self.docker.events(Some(options))).next().await {
-            None => Ok(false),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(e)) => Err(self.error("ask for the events", &container.id, &e)),
+        if self.remembered(started, until, &kills).await?.is_some() {
+            return Ok(Signals::Sent);
         }
+        let Some(since) = since_ns.filter(|since| started <= *since) else {
+            return Ok(Signals::None);
+        };
+        let oldest = self.remembered(1, until, &HashMap::new()).await?;
+        let at = oldest.and_then(|event| event.time_nano);
+        Ok(match at {
+            Some(at) if at <= since => Signals::None,
+            Some(_) | None => Signals::Forgotten,
+        })
+    }
+
+    /// The oldest event of a stretch that the engine remembers.
+    async fn remembered(
+        &self,
+        from_ns: i64,
+        until_ns: i64,
+        filters: &HashMap<&str, Vec<&str>>,
+    ) -> Result<Option<EventMessage>, StackError> {
+        let options = EventsOptionsBuilder::default()
+            .since(&timestamp(from_ns))
+            .until(&timestamp(until_ns))
+            .filters(filters)
+            .build();
+        let first = Box::pin(self.docker.events(Some(options))).next().await;
+        first
+            .transpose()
+            .map_err(|e| self.error("ask for the events", &self.name, &e))
     }
 
     /// Reports events from now on, until nobody listens. The engine replays what happened since a given time on its

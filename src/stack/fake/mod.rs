@@ -146,6 +146,7 @@ impl Stack for FakeStack {
                 self.known(component)?;
                 Ok(Undo::Running {
                     component: component.clone(),
+                    since_ns: None,
                 })
             }
             Injection::Pause { component } => {
@@ -212,7 +213,7 @@ impl Stack for FakeStack {
         self.stumble()?;
         match undo {
             Undo::Down => return self.down().await,
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 self.known(component)?;
                 self.change([
                     (component.clone(), Change::Thaw),
@@ -253,7 +254,7 @@ impl Stack for FakeStack {
                 Some(left) => not(format!("{} is still there", left.name)),
                 None => Ok(Verified::Holds),
             },
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 Ok(self.all_serve(std::slice::from_ref(component)))
             }
             Undo::Connected {

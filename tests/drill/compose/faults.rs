@@ -138,7 +138,15 @@ async fn kills_and_pauses(
     .unwrap();
     event(events, &web(1), &StackEventKind::Died { code: 137 }).await;
     heal(bench, stack, &undo).await;
-    heal(bench, stack, &Undo::Running { component: web(1) }).await;
+    heal(
+        bench,
+        stack,
+        &Undo::Running {
+            component: web(1),
+            since_ns: None,
+        },
+    )
+    .await;
 
     let probe = ComponentId::new("probe", 1);
     let kill = Injection::Kill {
