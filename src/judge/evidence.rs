@@ -105,6 +105,9 @@ impl<'a> Evidence<'a> {
             } else if watch.cut {
                 finding = finding.but(CUT);
             }
+            if watch.shared_us.is_some() && finding.verdict == Verdict::Fail {
+                finding = finding.note("another step began within it: its figures hold both");
+            }
         }
         if during == "baseline" {
             return finding;
