@@ -34,7 +34,12 @@ struct Undone {
 /// Lives the step's life. A fault whose hold ended is mended; one still held when the load ends is handed back.
 pub(super) async fn live(bench: &Bench, step: &StepPlan) -> LeftOpen {
     let left = match begin(bench, step).await {
-        Ok(fault) => keep(bench, step, fault).await,
+        // Counted to the end of the step's life, which is not before that of its watch.
+        Ok(fault) => tokio::select! {
+            biased;
+            left = keep(bench, step, fault) => left,
+            never = watch_replicas(bench, step) => match never {},
+        },
         Err(undone) => {
             bench.taken.release(&step.name);
             let (step, code) = (step.name.clone(), undone.code.to_owned());
@@ -267,8 +272,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
 
     let applied = {
         let applying = apply(bench, step, &fault);
-        let watching = watch_replicas(bench, step);
-        tokio::pin!(applying, watching);
+        tokio::pin!(applying);
         loop {
             tokio::select! {
                 biased;
@@ -276,7 +280,6 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
                 () = bench.aborted.cancelled() => break Err("the run was aborted".to_owned()),
                 Some(seen) = next(&mut engine), if !effects.awaited.is_empty() => effects.confirm(bench, name, &seen),
                 applied = &mut applying => break applied,
-                () = &mut watching => {}
             }
         }
     };

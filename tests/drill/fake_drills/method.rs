@@ -170,6 +170,27 @@ guards: {{ keep_healthy: 1 }}
     assert_eq!(drilled.judgement.steps[1].dispatched_us, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn replicas_are_counted_to_the_end_of_an_updates_watch() {
+    for hold in ["", ", hold: 4s"] {
+        let method = format!(
+            "
+steps:
+  - {{ name: new, at: 6s, update: {{ target: backend, image: v2 }}{hold} }}
+  - {{ name: lose-all, at: 7500ms, kill: {{ target: backend, take: all }}, hold: 500ms }}
+objectives: {{ update: {{ new: {{ min_healthy: 2 }} }} }}
+"
+        );
+        let drilled = FakeDrill::new(&method).run().await;
+        let (new, lost) = (&drilled.judgement.steps[0], &drilled.judgement.steps[1]);
+        let at = lost.dispatched_us.unwrap();
+        assert!(new.acknowledged_us.unwrap() < at, "its call had returned");
+        assert!(at < new.watch_end_us.unwrap(), "its watch was open");
+        assert_eq!(new.update.as_ref().unwrap().min_healthy, Some(0), "{hold}");
+        assert_eq!(drilled.judgement.verdict, Verdict::Fail);
+    }
+}
+
 /// Three steps due at the same moment, each for one of the three replicas.
 const AT_ONCE: &str = "
 steps:
