@@ -1,5 +1,6 @@
 //! The life of one step: wait for its time, choose, write down the undo, inject, confirm, hold, mend.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -288,7 +289,9 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         step: name.clone(),
         error: error.clone(),
     });
+    let mut converged_us = None;
     if let Action::Update { .. } = step.action {
+        converged_us = applied.is_ok().then(|| bench.now_us());
         let note = applied
             .as_ref()
             .map_or_else(|e| Some(e.clone()), Clone::clone);
@@ -336,7 +339,16 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     }
     if error.is_none() {
         let effect_us = effects.last_us.unwrap_or_else(|| bench.now_us());
-        let ended = hold(bench, step, &fault, effect_us).await;
+        let holding = hold(bench, step, &fault, effect_us);
+        let ended = match converged_us {
+            // Its watch ends when it is through, however long the new definition is kept.
+            Some(over_us) => tokio::select! {
+                biased;
+                ended = holding => ended,
+                never = settles(bench, step, effects.last_us, over_us) => match never {},
+            },
+            None => holding.await,
+        };
         if let (Ended::WithLoad, false) = (&ended, keeps(step)) {
             return Some(fault.due(step));
         }
@@ -348,12 +360,28 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     } else {
         heal(bench, vec![fault.due(step)]).await;
     }
-    if settled(bench, step, effects.last_us).await {
+    let over_us = converged_us.unwrap_or_else(|| bench.now_us());
+    if settled(bench, step, effects.last_us, over_us).await {
         bench
             .milestones
             .reach(name, Milestone::Settled, bench.now_us());
     }
     None
+}
+
+/// Says when the watch is over, for a step that is kept beyond it.
+async fn settles(
+    bench: &Bench,
+    step: &StepPlan,
+    effect_us: Option<i64>,
+    over_us: i64,
+) -> Infallible {
+    if settled(bench, step, effect_us, over_us).await {
+        bench
+            .milestones
+            .reach(&step.name, Milestone::Settled, bench.now_us());
+    }
+    std::future::pending().await
 }
 
 fn keeps(step: &StepPlan) -> bool {

@@ -191,6 +191,25 @@ objectives: {{ update: {{ new: {{ min_healthy: 2 }} }} }}
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_update_has_settled_when_its_watch_is_over_though_it_is_kept() {
+    for hold in ["", ", hold: 15s"] {
+        let method = format!(
+            "
+steps:
+  - {{ name: new, at: 6s, update: {{ target: backend, image: v2 }}{hold} }}
+  - {{ name: hang, after: {{ new: settled }}, pause: {{ target: backend }}, hold: 1s }}
+objectives: {{ update: {{ new: {{ within: 5s }} }} }}
+"
+        );
+        let drilled = FakeDrill::new(&method).run().await;
+        let (new, hang) = (&drilled.judgement.steps[0], &drilled.judgement.steps[1]);
+        let (over, next) = (new.watch_end_us.unwrap(), hang.dispatched_us.unwrap());
+        assert!(!new.shared, "{hold}");
+        assert!((over..over + 100_000).contains(&next), "{over} {next}");
+    }
+}
+
 /// Three steps due at the same moment, each for one of the three replicas.
 const AT_ONCE: &str = "
 steps:
