@@ -32,6 +32,8 @@ const WANTED: [&str; 11] = [
 const REOPEN: Duration = Duration::from_millis(250);
 /// How long an engine whose stream broke is given for one answer.
 const ASKED: Duration = Duration::from_secs(2);
+/// How long an engine is given to tell what it remembers.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the engine knows of signals that it has sent to a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +108,16 @@ impl Project {
             .until(&timestamp(until_ns))
             .filters(filters)
             .build();
-        let first = Box::pin(self.docker.events(Some(options))).next().await;
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        let Ok(first) = timeout(TOLD_WITHIN, events.next()).await else {
+            return Err(StackError::Call {
+                call: "ask for the events".to_owned(),
+                component: self.endpoint.to_string(),
+                why: format!(
+                    "no answer within {TOLD_WITHIN:?}; see by `docker info` whether the engine still answers"
+                ),
+            });
+        };
         first
             .transpose()
             .map_err(|e| self.error("ask for the events", &self.name, &e))
