@@ -6,7 +6,7 @@ mod effect;
 mod inject;
 mod outline;
 
-pub use choose::{Refused, choose};
+pub use choose::{Refused, choose, may_scale};
 pub use effect::{Awaited, awaited, patience};
 pub use inject::{InjectError, Prepared, injections, prepare};
 pub use outline::{Outline, outline};

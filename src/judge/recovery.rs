@@ -67,7 +67,7 @@ fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> 
 fn describe(step: Option<&str>, undo: &Undo) -> String {
     let call = match undo {
         Undo::Down => "take the stack down".to_owned(),
-        Undo::Running { component } => format!("start {component}"),
+        Undo::Running { component, .. } => format!("start {component}"),
         Undo::Unpaused { component } => format!("unpause {component}"),
         Undo::Connected {
             component, network, ..

@@ -14,8 +14,13 @@ use super::{ComponentId, HttpCall, Template};
 pub enum Undo {
     /// The stack that firedrill stood up is gone.
     Down,
-    /// The component runs.
-    Running { component: ComponentId },
+    /// The component runs, and not as one that was told to end after the fault was written down: `since_ns` is when that
+    /// was by the engine's clock, on a platform that forgets whom it has told.
+    Running {
+        component: ComponentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_ns: Option<i64>,
+    },
     /// The component is not frozen.
     Unpaused { component: ComponentId },
     /// The component is on the network, under these names and, where it was fixed, at this address.

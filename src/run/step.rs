@@ -1,5 +1,6 @@
 //! The life of one step: wait for its time, choose, write down the undo, inject, confirm, hold, mend.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -34,7 +35,12 @@ struct Undone {
 /// Lives the step's life. A fault whose hold ended is mended; one still held when the load ends is handed back.
 pub(super) async fn live(bench: &Bench, step: &StepPlan) -> LeftOpen {
     let left = match begin(bench, step).await {
-        Ok(fault) => keep(bench, step, fault).await,
+        // Counted to the end of the step's life, which is not before that of its watch.
+        Ok(fault) => tokio::select! {
+            biased;
+            left = keep(bench, step, fault) => left,
+            never = watch_replicas(bench, step) => match never {},
+        },
         Err(undone) => {
             bench.taken.release(&step.name);
             let (step, code) = (step.name.clone(), undone.code.to_owned());
@@ -119,27 +125,27 @@ async fn chosen(bench: &Bench, step: &StepPlan) -> Result<Vec<ComponentId>, Undo
         why: e.to_string(),
     })?;
     bench.recorder.record(Event::Components(components.clone()));
-    let targets = match (step.action.target(), step.action.take()) {
-        (Some(target), Some(take)) => choose(
-            &step.name,
-            target,
-            take,
-            &bench.taken.leave(&components),
-            bench.plan.seed,
-            &bench.plan.guards,
-        )
-        .map_err(|refused| {
-            let code = match refused {
-                fault::Refused::Empty { .. } | fault::Refused::TooFew { .. } => "empty_selection",
-                fault::Refused::KeepHealthy { .. } => "guard",
-            };
-            Undone {
-                code,
-                why: format!("{refused}{}", bench.taken.note(target)),
-            }
-        })?,
-        _ => vec![],
+    let (free, guards) = (bench.taken.leave(&components), &bench.plan.guards);
+    let selected = match (&step.action, step.action.target(), step.action.take()) {
+        (_, Some(target), Some(take)) => {
+            choose(&step.name, target, take, &free, bench.plan.seed, guards)
+        }
+        (Action::Scale { target, replicas }, ..) => {
+            fault::may_scale(target, *replicas, &components, &free, guards).map(|()| vec![])
+        }
+        _ => Ok(vec![]),
     };
+    let targets = selected.map_err(|refused| {
+        let code = match refused {
+            fault::Refused::Empty { .. } | fault::Refused::TooFew { .. } => "empty_selection",
+            fault::Refused::KeepHealthy { .. } => "guard",
+        };
+        let note = step.action.target().map(|target| bench.taken.note(target));
+        Undone {
+            code,
+            why: format!("{refused}{}", note.unwrap_or_default()),
+        }
+    })?;
     bench.taken.take(&step.name, &targets);
     bench.victims.take(&step.name, &targets, &components);
     Ok(targets)
@@ -267,8 +273,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
 
     let applied = {
         let applying = apply(bench, step, &fault);
-        let watching = watch_replicas(bench, step);
-        tokio::pin!(applying, watching);
+        tokio::pin!(applying);
         loop {
             tokio::select! {
                 biased;
@@ -276,7 +281,6 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
                 () = bench.aborted.cancelled() => break Err("the run was aborted".to_owned()),
                 Some(seen) = next(&mut engine), if !effects.awaited.is_empty() => effects.confirm(bench, name, &seen),
                 applied = &mut applying => break applied,
-                () = &mut watching => {}
             }
         }
     };
@@ -285,7 +289,9 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         step: name.clone(),
         error: error.clone(),
     });
+    let mut converged_us = None;
     if let Action::Update { .. } = step.action {
+        converged_us = applied.is_ok().then(|| bench.now_us());
         let note = applied
             .as_ref()
             .map_or_else(|e| Some(e.clone()), Clone::clone);
@@ -333,7 +339,16 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     }
     if error.is_none() {
         let effect_us = effects.last_us.unwrap_or_else(|| bench.now_us());
-        let ended = hold(bench, step, &fault, effect_us).await;
+        let holding = hold(bench, step, &fault, effect_us);
+        let ended = match converged_us {
+            // Its watch ends when it is through, however long the new definition is kept.
+            Some(over_us) => tokio::select! {
+                biased;
+                ended = holding => ended,
+                never = settles(bench, step, effects.last_us, over_us) => match never {},
+            },
+            None => holding.await,
+        };
         if let (Ended::WithLoad, false) = (&ended, keeps(step)) {
             return Some(fault.due(step));
         }
@@ -345,12 +360,28 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     } else {
         heal(bench, vec![fault.due(step)]).await;
     }
-    if settled(bench, step, effects.last_us).await {
+    let over_us = converged_us.unwrap_or_else(|| bench.now_us());
+    if settled(bench, step, effects.last_us, over_us).await {
         bench
             .milestones
             .reach(name, Milestone::Settled, bench.now_us());
     }
     None
+}
+
+/// Says when the watch is over, for a step that is kept beyond it.
+async fn settles(
+    bench: &Bench,
+    step: &StepPlan,
+    effect_us: Option<i64>,
+    over_us: i64,
+) -> Infallible {
+    if settled(bench, step, effect_us, over_us).await {
+        bench
+            .milestones
+            .reach(&step.name, Milestone::Settled, bench.now_us());
+    }
+    std::future::pending().await
 }
 
 fn keeps(step: &StepPlan) -> bool {
