@@ -36,7 +36,7 @@ pub(super) async fn live(bench: &Bench, step: &StepPlan) -> LeftOpen {
     let left = match begin(bench, step).await {
         Ok(fault) => keep(bench, step, fault).await,
         Err(undone) => {
-            bench.taken.release(&step.name);
+            bench.taken.release(&step.name, bench.now_us());
             let (step, code) = (step.name.clone(), undone.code.to_owned());
             bench.recorder.record(Event::NotDispatched {
                 step,
@@ -253,11 +253,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     bench
         .milestones
         .reach(name, Milestone::Dispatched, dispatched_us);
-    let awaited: Vec<Awaited> = fault
-        .prepared
-        .iter()
-        .filter_map(|p| fault::awaited(&p.injection))
-        .collect();
+    let awaited = fault::awaited(&step.action, &fault.prepared);
     let by_answer = awaited.is_empty();
     let mut effects = Effects {
         awaited,
@@ -305,12 +301,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     if bench.aborted.is_cancelled() {
         return Some(fault.due(step));
     }
-    let patience = fault
-        .prepared
-        .iter()
-        .map(|p| fault::patience(&p.injection))
-        .max()
-        .unwrap_or_default();
+    let patience = fault::patience(&step.action, &fault.prepared, error.is_some());
     let until = bench.now_us() + micros(patience);
     while !effects.awaited.is_empty() {
         tokio::select! {
@@ -377,7 +368,9 @@ struct Effects {
 
 impl Effects {
     fn confirm(&mut self, bench: &Bench, step: &str, seen: &Seen) {
-        if let Some(shown) = self.shown(seen) {
+        let since_us = self.dispatched_us.saturating_sub(seen.slack_us);
+        let meddled = bench.taken.meddled(&seen.event.component, since_us);
+        if let Some(shown) = self.shown(seen, meddled) {
             bench.recorder.record(Event::Effect {
                 step: step.to_owned(),
                 component: shown.component().cloned(),
@@ -386,12 +379,14 @@ impl Effects {
         }
     }
 
-    /// The effect that this event shows. What took place before the call was made is none of its effects.
-    fn shown(&mut self, seen: &Seen) -> Option<Awaited> {
+    /// The effect that this event shows. What took place before the call was made is none of its effects, nor is a
+    /// start that another step made (`meddled`).
+    fn shown(&mut self, seen: &Seen, meddled: bool) -> Option<Awaited> {
         if seen.at_us.saturating_add(seen.slack_us) < self.dispatched_us {
             return None;
         }
-        let at = self.awaited.iter().position(|a| a.shown_by(&seen.event))?;
+        let shows = |a: &Awaited| a.shown_by(&seen.event) && !(meddled && a.takes_any_arrival());
+        let at = self.awaited.iter().position(shows)?;
         self.last_us = Some(seen.at_us);
         Some(self.awaited.swap_remove(at))
     }
@@ -510,17 +505,24 @@ fn micros(length: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Injection, StackEvent, StackEventKind, When};
+    use crate::model::{Injection, StackEvent, StackEventKind, Take, When};
 
     #[test]
     fn an_event_older_than_the_call_shows_no_effect() {
         let component = ComponentId::new("backend", 1);
-        let pause = Injection::Pause {
-            component: component.clone(),
+        let pause = Prepared {
+            injection: Injection::Pause {
+                component: component.clone(),
+            },
+            undo: Undo::Nothing,
+        };
+        let action = Action::Pause {
+            target: "backend".into(),
+            take: Take::All,
         };
         let confirms = |at_us, slack_us| {
             let mut effects = Effects {
-                awaited: fault::awaited(&pause).into_iter().collect(),
+                awaited: fault::awaited(&action, std::slice::from_ref(&pause)),
                 dispatched_us: 5_000_000,
                 last_us: None,
             };
@@ -530,11 +532,12 @@ mod tests {
                 handle: String::new(),
                 kind: StackEventKind::Paused,
             };
-            let shown = effects.shown(&Seen {
+            let seen = Seen {
                 at_us,
                 slack_us,
                 event,
-            });
+            };
+            let shown = effects.shown(&seen, true);
             assert_eq!(shown.is_some(), effects.last_us == Some(at_us));
             assert_eq!(shown.is_some(), effects.awaited.is_empty());
             shown.is_some()

@@ -8,6 +8,8 @@ mod bench;
 mod deletions;
 mod lies;
 mod method;
+mod moody;
+mod tools;
 
 use std::fs;
 
