@@ -6,6 +6,7 @@
 
 mod bench;
 mod deletions;
+mod interruptions;
 mod lies;
 mod method;
 mod moody;

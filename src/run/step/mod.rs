@@ -72,7 +72,11 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         last_us: None,
     };
 
-    let applied = make(bench, step, &fault, &mut engine, &mut effects).await;
+    let applied = if bench.aborted.is_cancelled() {
+        Err(ABORTED.to_owned())
+    } else {
+        make(bench, step, &fault, &mut engine, &mut effects).await
+    };
     let error = applied.as_ref().err().cloned();
     bench.recorder.record(Event::Acknowledged {
         step: name.clone(),
@@ -157,7 +161,8 @@ async fn make(
         tokio::select! {
             biased;
             () = bench.aborted.cancelled() => {
-                return Err(ABORTED.to_owned());
+                let landed = tokio::time::timeout(fault::landing(&step.action), applying).await;
+                return landed.unwrap_or_else(|_| Err(ABORTED.to_owned()));
             }
             Some(seen) = next(engine), if !effects.awaited.is_empty() => effects.confirm(bench, &step.name, &seen),
             applied = &mut applying => return applied,

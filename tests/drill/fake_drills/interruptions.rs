@@ -1,0 +1,77 @@
+//! Ended early while something hangs, panics or is still on its way: mended and closed all the same.
+
+use std::path::Path;
+use std::time::Duration;
+
+use firedrill::model::Component;
+use firedrill::run::RunError;
+use firedrill::stack::{FakeStack, FakeWorld, Stack};
+
+use super::bench::{Drilled, FakeDrill, LOSE_ONE};
+use super::moody::Mood;
+use crate::stacks::context;
+
+const SECOND: i64 = 1_000_000;
+
+/// Runs it to its end, which comes.
+async fn ended(drill: FakeDrill) -> Drilled {
+    let patience = Duration::from_secs(24 * 3600);
+    tokio::time::timeout(patience, drill.run())
+        .await
+        .unwrap_or_else(|_| panic!("it never ends"))
+}
+
+/// What stands in the world once all that was on its way has arrived.
+async fn at_last(world: FakeWorld) -> Vec<Component> {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let stack = FakeStack::new(world, context(Path::new("/nowhere"), "after"));
+    stack.components().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_lands_after_the_abort_is_undone_all_the_same() {
+    for action in [
+        "kill: { target: backend }",
+        "pause: { target: backend }",
+        "disconnect: { target: backend }",
+        "stop: { target: backend, grace: 1s }",
+    ] {
+        let method = LOSE_ONE.replace("kill: { target: backend }", action);
+        let mut drill = FakeDrill::new(&method)
+            .moody(|call| match call.name {
+                "apply" => Mood::Late(Duration::from_secs(2)),
+                _ => Mood::Fine,
+            })
+            // The call is made at 12.34 s.
+            .aborted_after(Duration::from_millis(12_500));
+        drill.keep_stack = true;
+        let world = drill.world.clone();
+        let drilled = ended(drill).await;
+        assert!(matches!(drilled.ended, Err(RunError::Aborted)), "{action}");
+        let mended = drilled.judgement.steps[0].verified_us.unwrap();
+        assert!(
+            mended < 15 * SECOND,
+            "{action}: not longer than the call takes, but {mended}"
+        );
+        let replicas = at_last(world).await;
+        assert_eq!(replicas.len(), 3);
+        assert!(
+            replicas.iter().all(Component::healthy),
+            "{action}: {replicas:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_returns_does_not_hold_up_the_abort() {
+    let drill = FakeDrill::new(LOSE_ONE)
+        .moody(|call| match call.name {
+            "apply" => Mood::Hangs,
+            _ => Mood::Fine,
+        })
+        .aborted_after(Duration::from_secs(13));
+    let drilled = ended(drill).await;
+    let mended = drilled.judgement.steps[0].verified_us.unwrap();
+    assert!(mended < 19 * SECOND, "{mended}");
+    assert!(drilled.judgement.recovery.clean && drilled.left.is_empty());
+}
