@@ -209,20 +209,23 @@ async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {
             text,
         });
     }
-    recorder.record(Event::Components(stack.components().await?));
-    let skew_ns = stack.skew_ns().await?;
+    let components = unless_aborted(order, stack.components()).await??;
+    recorder.record(Event::Components(components));
+    let skew_ns = unless_aborted(order, stack.skew_ns()).await??;
     recorder.record(Event::Skew {
         source: "engine".into(),
         skew_us: skew_ns / 1000,
         error_us: 0,
     });
     let (steps, _) = broadcast::channel(4096);
-    let around = Around::gather(order.context.clone(), Arc::clone(stack), plan.variables()).await?;
-    let around = Arc::new(around);
-    let following = engine::follow(recorder, skew_ns, steps.clone(), Arc::clone(&around)).await?;
+    let around = Around::gather(order.context.clone(), Arc::clone(stack), plan.variables());
+    let around = Arc::new(unless_aborted(order, around).await??);
+    let following = engine::follow(recorder, skew_ns, steps.clone(), Arc::clone(&around));
+    let _following = unless_aborted(order, following).await??;
 
     phase(Phase::Preparing);
-    let observers = Observers::start(&plan.observe, &*around, recorder.clone()).await?;
+    let observers = Observers::start(&plan.observe, &*around, recorder.clone());
+    let observers = unless_aborted(order, observers).await??;
     let checks = async {
         for (index, check) in plan.steady_state.iter().enumerate() {
             let seen = observers.steady(check, &*around).await;
@@ -277,28 +280,30 @@ async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {
         phase(Phase::Mending);
         heal(&bench, left).await;
     }
-    if order.interrupt.abort.is_cancelled() {
-        following.abort();
-        return Err(RunError::Aborted);
-    }
+    let looking_back = look_back(&bench, &around, observers, started_us);
+    unless_aborted(order, looking_back).await
+}
+
+/// What is only known after the load.
+async fn look_back(bench: &Bench, around: &Around, observers: Observers, started_us: i64) {
+    let phase = |phase| bench.recorder.record(Event::Phase(phase));
     phase(Phase::Awaiting);
-    await_alerts(&bench, &observers).await;
+    await_alerts(bench, &observers).await;
     phase(Phase::Collecting);
-    for (index, check) in plan.steady_state.iter().enumerate() {
-        let seen = observers.steady(check, &*around).await;
-        recorder.record(Event::Steady {
+    for (index, check) in bench.plan.steady_state.iter().enumerate() {
+        let seen = observers.steady(check, around).await;
+        bench.recorder.record(Event::Steady {
             check: index,
             moment: Moment::After,
             held: seen.held,
             observed: seen.observed,
         });
     }
-    observers.collect(collect_order(&bench, started_us)).await;
+    observers.collect(collect_order(bench, started_us)).await;
     observers.stop().await;
-    following.abort();
-    Ok(())
 }
 
+/// The work's end, or the abort: then the work is dropped where it stands, so it may not leave a fault behind.
 async fn unless_aborted<T>(order: &Order, work: impl Future<Output = T>) -> Result<T, RunError> {
     tokio::select! {
         biased;

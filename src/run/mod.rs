@@ -15,4 +15,4 @@ mod taken;
 mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Signals};

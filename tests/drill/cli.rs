@@ -5,6 +5,7 @@
 )]
 
 mod commands;
+mod interrupts;
 mod refusals;
 mod signals;
 

@@ -39,12 +39,23 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
         code: "failed",
         why,
     };
-    let targets = chosen(bench, step).await?;
-    let injections = fault::injections(&step.action, &targets, step.hold, &*bench.values)
-        .map_err(|e| failed(e.to_string()))?;
-    let prepared = fault::prepare(&*bench.stack, injections)
-        .await
-        .map_err(|e| failed(e.to_string()))?;
+    let planning = async {
+        let targets = chosen(bench, step).await?;
+        let injections = fault::injections(&step.action, &targets, step.hold, &*bench.values)
+            .map_err(|e| failed(e.to_string()))?;
+        let prepared = fault::prepare(&*bench.stack, injections)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok((targets, prepared))
+    };
+    let (targets, prepared) = tokio::select! {
+        biased;
+        // Nothing was changed yet, so a platform that does not answer is not waited for.
+        () = bench.aborted.cancelled() => {
+            return Err(Undone { code: over(bench), why: "the run was aborted before it could be made".to_owned() });
+        }
+        planned = planning => planned?,
+    };
     let mut undos: Vec<Undo> = prepared.iter().map(|p| p.undo.clone()).collect();
     undos.extend(own_undo(bench, &step.action).map_err(|e| failed(e.to_string()))?);
     let mut owed = Vec::with_capacity(undos.len());

@@ -1,8 +1,10 @@
 //! Ended early while something hangs, panics or is still on its way: mended and closed all the same.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use firedrill::judge::Verdict;
 use firedrill::model::Component;
 use firedrill::run::RunError;
 use firedrill::stack::{FakeStack, FakeWorld, Stack};
@@ -74,4 +76,36 @@ async fn a_call_that_never_returns_does_not_hold_up_the_abort() {
     let mended = drilled.judgement.steps[0].verified_us.unwrap();
     assert!(mended < 19 * SECOND, "{mended}");
     assert!(drilled.judgement.recovery.clean && drilled.left.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_waits_for_no_platform_that_does_not_answer() {
+    // The call that hangs, how many of its name do not before it, and when the abort comes.
+    for (name, nth, at) in [
+        ("owned", 0, 1),
+        ("up", 0, 1),
+        ("components", 0, 1),
+        ("skew_ns", 0, 1),
+        ("addresses", 0, 1),
+        ("watch", 0, 1),
+        ("components", 1, 20),
+        ("prepare", 0, 20),
+        ("verify", 0, 20),
+    ] {
+        let calls = AtomicU32::new(0);
+        let drill = FakeDrill::new(LOSE_ONE)
+            .moody(move |call| {
+                let hangs = call.name == name && calls.fetch_add(1, Ordering::Relaxed) == nth;
+                if hangs { Mood::Hangs } else { Mood::Fine }
+            })
+            .aborted_after(Duration::from_secs(at));
+        let drilled = ended(drill).await;
+        let told = format!("{name}: {:?}", drilled.judgement.reasons);
+        assert!(matches!(drilled.ended, Err(RunError::Aborted)), "{told}");
+        assert_eq!(drilled.judgement.verdict, Verdict::Inconclusive, "{told}");
+        assert!(
+            drilled.recording.complete && drilled.left.is_empty(),
+            "{told}"
+        );
+    }
 }
