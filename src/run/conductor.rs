@@ -16,6 +16,7 @@ use super::bench::Bench;
 use super::engine;
 use super::heal::{Due, heal};
 use super::interrupt::Interrupt;
+use super::leftovers::mend_rest;
 use super::milestones::Milestones;
 use super::step;
 use super::taken::Taken;
@@ -23,7 +24,7 @@ use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
 use crate::model::Undo;
 use crate::observe::{ObserveError, Observers};
-use crate::restore::{Ledger, Patience};
+use crate::restore::Ledger;
 use crate::scenario::plan::Plan;
 use crate::stack::{Stack, StackContext, StackError};
 use crate::timeline::event::{Event, Level, Moment, Phase};
@@ -131,67 +132,13 @@ pub async fn conduct(order: Order) -> Result<(), RunError> {
     result
 }
 
-fn told(panic: &(dyn std::any::Any + Send)) -> String {
+/// A panic's message.
+pub(super) fn told(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".to_owned())
-}
-
-/// Mends what is still owed whatever happened before: faults first, newest first, then the stack.
-async fn mend_rest(order: &Order, ledger: &Ledger) {
-    let phase = |phase| order.recorder.record(Event::Phase(phase));
-    let (faults, stack): (Vec<_>, Vec<_>) = ledger
-        .open()
-        .into_iter()
-        .partition(|o| o.undo != Undo::Down);
-    if !faults.is_empty() {
-        phase(Phase::Mending);
-    }
-    for owed in faults {
-        // A failure is recorded by the ledger as left broken, and the verdict says so.
-        let _recorded = ledger
-            .mend(
-                &owed,
-                &*order.stack,
-                &*order.context.secrets,
-                Patience::default(),
-                |_| {},
-            )
-            .await;
-    }
-    if stack.is_empty() {
-        return;
-    }
-    let since = order.recorder.clock().zero_wall_ns();
-    if let Err(error) = order.stack.logs(since, &order.dir.stack_log()).await {
-        let text = format!("the stack's logs could not be kept: {error}");
-        order.recorder.record(Event::Note {
-            level: Level::Warning,
-            text,
-        });
-    }
-    for owed in stack {
-        if order.keep_stack {
-            order.recorder.record(Event::Note {
-                level: Level::Info,
-                text: "the stack is kept (--keep-stack)".into(),
-            });
-            ledger.waive(&owed);
-        } else {
-            phase(Phase::TakingDown);
-            let _recorded = ledger
-                .mend(
-                    &owed,
-                    &*order.stack,
-                    &*order.context.secrets,
-                    Patience::default(),
-                    |_| {},
-                )
-                .await;
-        }
-    }
 }
 
 async fn drill(order: &Order, ledger: &Arc<Ledger>) -> Result<(), RunError> {

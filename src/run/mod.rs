@@ -7,6 +7,7 @@ mod conductor;
 mod engine;
 mod heal;
 mod interrupt;
+mod leftovers;
 mod milestones;
 mod replicas;
 mod settled;

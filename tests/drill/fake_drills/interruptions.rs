@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use firedrill::judge::Verdict;
-use firedrill::model::Component;
+use firedrill::model::{Component, Undo};
 use firedrill::run::RunError;
 use firedrill::stack::{FakeStack, FakeWorld, Stack};
+use firedrill::timeline::event::Event;
 
 use super::bench::{Drilled, FakeDrill, LOSE_ONE};
 use super::moody::Mood;
@@ -108,4 +109,51 @@ async fn an_abort_waits_for_no_platform_that_does_not_answer() {
             "{told}"
         );
     }
+}
+
+/// A fault of each kind on a replica of its own, and a fourth step, at whose time firedrill itself fails.
+const PANIC: &str = "
+steps:
+  - { name: kill, at: 4s, kill: { target: backend }, hold: 20s }
+  - { name: pause, at: 5s, pause: { target: backend }, hold: 20s }
+  - { name: cut, at: 6s, disconnect: { target: backend }, hold: 20s }
+  - { name: bug, at: 8s, scale: { target: backend, replicas: 4 }, hold: 1s }
+objectives: { availability: { at_least: 1% } }
+";
+
+#[tokio::test(start_paused = true)]
+async fn after_a_panic_each_fault_is_mended_whatever_the_mending_of_the_others_does() {
+    let prepared = AtomicU32::new(0);
+    let drill = FakeDrill::new(PANIC).moody(move |call| match (call.name, call.undo) {
+        ("prepare", _) if prepared.fetch_add(1, Ordering::Relaxed) == 3 => Mood::Panics,
+        ("undo", Some(Undo::Connected { .. })) | ("logs", _) => Mood::Panics,
+        ("undo", Some(Undo::Unpaused { .. })) => Mood::Hangs,
+        _ => Mood::Fine,
+    });
+    let drilled = ended(drill).await;
+    assert!(
+        matches!(drilled.ended, Err(RunError::Panic(_))),
+        "{:?}",
+        drilled.ended
+    );
+    assert_eq!(drilled.judgement.exit_code, 4);
+    let left = &drilled.judgement.recovery.left;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.iter().any(|l| l.contains("undo panics")), "{left:?}");
+    assert!(
+        left.iter().any(|l| l.contains("did not answer")),
+        "{left:?}"
+    );
+    let killed = drilled
+        .recording
+        .entries
+        .iter()
+        .find_map(|e| match &e.event {
+            Event::Mended { id, .. } if *id == 2 => Some(e.at_us),
+            _ => None,
+        });
+    // The first undo owed is the stack's own, the second the kill's; the bug comes at 10.34 s.
+    assert!(killed.unwrap() < 12 * SECOND, "{killed:?}");
+    assert!(drilled.left.is_empty(), "the stack is taken down");
+    assert!(drilled.recording.complete);
 }
