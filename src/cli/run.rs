@@ -188,10 +188,13 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
     if let Err(error) = &ended {
         surface.failed(error, Exit::Inconclusive);
     }
-    let recording = match Recording::read(dir.path()) {
+    let mut recording = match Recording::read(dir.path()) {
         Ok(recording) => recording,
         Err(error) => return surface.failed(&error, Exit::Inconclusive),
     };
+    if let Err(RunError::Unrecorded { mended, .. }) = ended {
+        recording.remember(mended);
+    }
     let past = Past {
         dir,
         plan,

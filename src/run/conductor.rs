@@ -105,6 +105,20 @@ pub enum RunError {
     /// Ended early.
     #[error("the run was aborted")]
     Aborted,
+    /// The recording could not be completed, whatever else happened.
+    #[error("{source}; {}", if *left == 0 {
+        "all that was broken is mended all the same, though the files cannot show it"
+    } else {
+        "not all that was broken could be mended"
+    })]
+    Unrecorded {
+        /// Why.
+        source: TimelineError,
+        /// What was mended all the same, and may be missing from the files.
+        mended: Vec<Event>,
+        /// How many undos are still owed.
+        left: usize,
+    },
     /// A bug.
     #[error("firedrill itself failed: {0}; please report it")]
     Panic(String),
@@ -128,8 +142,14 @@ pub async fn conduct(order: Order) -> Result<(), RunError> {
         });
     }
     mend_rest(&order, &ledger).await;
-    recorder.close().await?;
-    result
+    match recorder.close().await {
+        Ok(()) => result,
+        Err(source) => Err(RunError::Unrecorded {
+            source,
+            mended: ledger.struck_off(),
+            left: ledger.open().len(),
+        }),
+    }
 }
 
 /// A panic's message.

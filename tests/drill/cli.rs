@@ -5,6 +5,7 @@
 )]
 
 mod commands;
+mod disk;
 mod interrupts;
 mod refusals;
 mod signals;
