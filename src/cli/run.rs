@@ -14,7 +14,7 @@ use crate::judge;
 use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
-use crate::run::{Interrupt, Order, RunError, Selection, conduct};
+use crate::run::{Order, RunError, Selection, Signals, conduct};
 use crate::stack::{self, DockerEnv, SecretStore, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
@@ -38,10 +38,20 @@ pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
     if unusable != Exit::Pass {
         return unusable;
     }
+    let listening = match Listening::begin() {
+        Ok(listening) => listening,
+        Err(error) => return surface.failed(&NotBegun::Runtime(error), Exit::Inconclusive),
+    };
     let mut exit = Exit::Pass;
     for (file, scenario) in scenarios {
+        if let Some(by) = listening.signals.heard() {
+            surface.talk(&format!("{by}: {} is not begun", file.display()));
+            let stopped = Exit::of_signal(by);
+            not_begun(surface, stopped, &scenario.checked.plan.name);
+            return exit.worse(stopped);
+        }
         read::warn(surface, file, &scenario);
-        let one = one(surface, args, file, scenario);
+        let one = one(surface, args, file, scenario, &listening.signals);
         exit = exit.worse(one);
         if matches!(
             one,
@@ -51,6 +61,37 @@ pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
         }
     }
     exit
+}
+
+/// Signals, heard from here on to the end of the command: between two runs, too.
+struct Listening {
+    signals: Signals,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Listening {
+    fn begin() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let signals = Signals::default();
+        {
+            let _inside = runtime.enter();
+            signals.listen()?;
+        }
+        Ok(Self {
+            signals,
+            _runtime: runtime,
+        })
+    }
+}
+
+fn not_begun(surface: &Surface, exit: Exit, scenario: &str) {
+    surface.result(&format!(
+        "exit {}  INCONCLUSIVE {scenario}: not begun\n",
+        exit.code()
+    ));
 }
 
 /// Checks the flags against the scenario, and asks before a stack is broken that firedrill did not start.
@@ -114,7 +155,7 @@ enum NotBegun {
     Runtime(std::io::Error),
 }
 
-fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
+fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: &Signals) -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -126,7 +167,7 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
     let surface = &surface.hiding(redactor.clone());
     let done = runtime.map_err(NotBegun::Runtime).and_then(|runtime| {
         // Dropping it would wait for blocking work that an abort has made pointless.
-        let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor));
+        let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor, signals));
         runtime.shutdown_background();
         done
     });
@@ -137,11 +178,7 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
         }
         Err(error) => {
             let exit = surface.failed(&error, Exit::Inconclusive);
-            surface.result(&format!(
-                "exit {}  INCONCLUSIVE {}: not begun\n",
-                exit.code(),
-                plan.name
-            ));
+            not_begun(surface, exit, &plan.name);
             return exit;
         }
     };
@@ -151,10 +188,13 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
     if let Err(error) = &ended {
         surface.failed(error, Exit::Inconclusive);
     }
-    let recording = match Recording::read(dir.path()) {
+    let mut recording = match Recording::read(dir.path()) {
         Ok(recording) => recording,
         Err(error) => return surface.failed(&error, Exit::Inconclusive),
     };
+    if let Err(RunError::Unrecorded { mended, .. }) = ended {
+        recording.remember(mended);
+    }
     let past = Past {
         dir,
         plan,
@@ -201,6 +241,7 @@ async fn carry_out(
     file: &Path,
     scenario: Scenario,
     redactor: Redactor,
+    signals: &Signals,
 ) -> Result<Done, NotBegun> {
     let (plan, env) = (scenario.checked.plan, surface.environment());
     let io = |path: &Path| {
@@ -266,10 +307,9 @@ async fn carry_out(
         redactor,
         docker: docker_env(&env),
     };
-    let interrupt = Interrupt::default();
-    interrupt.listen(&recorder).map_err(NotBegun::Runtime)?;
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;
+    let interrupt = signals.of_run(&recorder);
     let order = Order {
         stack: stack::open(&plan.stack, context.clone())?,
         plan,

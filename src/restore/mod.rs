@@ -6,7 +6,9 @@
 mod ledger;
 mod mend;
 mod own;
+mod reach;
 
 pub use ledger::{Ledger, Owed};
 pub use mend::{MendError, Patience, mend};
 pub use own::{OwnError, call, command};
+pub use reach::entangled;

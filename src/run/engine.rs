@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::around::Around;
 use super::bench::Seen;
@@ -22,7 +23,7 @@ fn slack_us(when: When, skew_ns: i64) -> i64 {
     }
 }
 
-/// Follows the engine's events until the returned task is aborted. `skew_ns` is the engine's clock less ours.
+/// Follows the engine's events until the returned handle is dropped. `skew_ns` is the engine's clock less ours.
 ///
 /// # Errors
 /// The engine does not report events: then no effect could ever be confirmed.
@@ -31,12 +32,12 @@ pub(super) async fn follow(
     skew_ns: i64,
     steps: broadcast::Sender<Seen>,
     around: Arc<Around>,
-) -> Result<tokio::task::JoinHandle<()>, StackError> {
+) -> Result<AbortOnDropHandle<()>, StackError> {
     let (sender, mut events) = mpsc::unbounded_channel::<StackEvent>();
     let (deaf, mut unheard) = mpsc::unbounded_channel::<Unheard>();
     around.stack().watch(sender, deaf).await?;
     let recorder = recorder.clone();
-    Ok(tokio::spawn(async move {
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             let moved = tokio::select! {
                 biased;
@@ -68,7 +69,7 @@ pub(super) async fn follow(
                 around.refresh().await.unwrap_or_else(warn);
             }
         }
-    }))
+    })))
 }
 
 /// Onto the clock, into the recording, and on to the steps.

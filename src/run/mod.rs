@@ -7,6 +7,7 @@ mod conductor;
 mod engine;
 mod heal;
 mod interrupt;
+mod leftovers;
 mod milestones;
 mod replicas;
 mod settled;
@@ -15,4 +16,4 @@ mod taken;
 mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Signals};
