@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use firedrill::model::{Component, Injection, StackEvent, Undo};
-use firedrill::stack::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Verified};
+use firedrill::stack::{
+    Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unheard, Verified,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What a call meets.
@@ -104,9 +106,13 @@ impl Stack for MoodyStack {
         self.below.verify(undo).await
     }
 
-    async fn watch(&self, events: UnboundedSender<StackEvent>) -> Result<(), StackError> {
+    async fn watch(
+        &self,
+        events: UnboundedSender<StackEvent>,
+        unheard: UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
         self.met("watch", None).await;
-        self.below.watch(events).await
+        self.below.watch(events, unheard).await
     }
 
     async fn logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError> {
