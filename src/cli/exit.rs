@@ -53,6 +53,14 @@ impl Exit {
         .unwrap_or(Self::Inconclusive)
     }
 
+    /// The exit of a command that a signal ended.
+    pub(super) fn of_signal(name: &str) -> Self {
+        Self::of_run(crate::judge::verdict::exit_code(
+            crate::judge::Verdict::Inconclusive,
+            Some(name),
+        ))
+    }
+
     /// Of several runs: the first of 4, 129/130/143, 1, 3 that occurred.
     pub(super) fn worse(self, other: Self) -> Self {
         let rank = |e: Self| match e {
@@ -104,5 +112,8 @@ mod tests {
         assert_eq!(Exit::of_run(77), Exit::Inconclusive);
         assert_eq!(Exit::of_run(0), Exit::Pass);
         assert_eq!(Exit::of_run(130), Exit::Interrupted);
+        assert_eq!(Exit::of_signal("SIGHUP"), Exit::HangUp);
+        assert_eq!(Exit::of_signal("SIGINT"), Exit::Interrupted);
+        assert_eq!(Exit::of_signal("SIGTERM"), Exit::Terminated);
     }
 }

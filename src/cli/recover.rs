@@ -164,8 +164,14 @@ fn tell(surface: &Surface, dir: &RunDir, recovered: &Recovered) -> Exit {
     text.push_str(&match (mended, broken) {
         (0, 0) => format!("{run}: nothing was owed\n"),
         (_, 0) => format!("{run}: {mended} put right, nothing is owed any more\n"),
-        (_, _) => format!("{run}: {mended} put right, {broken} could not be; mend the cause and recover again\n"),
+        (_, _) => format!(
+            "{run}: {mended} put right, {broken} could not be; mend the cause and recover again\n"
+        ),
     });
     surface.result(&text);
-    if broken == 0 { Exit::Pass } else { Exit::LeftBroken }
+    if broken == 0 {
+        Exit::Pass
+    } else {
+        Exit::LeftBroken
+    }
 }

@@ -16,7 +16,7 @@ use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
 use crate::restore::left_owed;
-use crate::run::{GuardianCommand, Interrupt, Order, RunError, Selection, conduct};
+use crate::run::{GuardianCommand, Order, RunError, Selection, Signals, conduct};
 use crate::stack::{self, SecretStore, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
@@ -40,10 +40,20 @@ pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
     if unusable != Exit::Pass {
         return unusable;
     }
+    let listening = match Listening::begin() {
+        Ok(listening) => listening,
+        Err(error) => return surface.failed(&NotBegun::Runtime(error), Exit::Inconclusive),
+    };
     let mut exit = Exit::Pass;
     for (file, scenario) in scenarios {
+        if let Some(by) = listening.signals.heard() {
+            surface.talk(&format!("{by}: {} is not begun", file.display()));
+            let stopped = Exit::of_signal(by);
+            not_begun(surface, stopped, &scenario.checked.plan.name);
+            return exit.worse(stopped);
+        }
         read::warn(surface, file, &scenario);
-        let one = one(surface, args, file, scenario);
+        let one = one(surface, args, file, scenario, &listening.signals);
         exit = exit.worse(one);
         if matches!(
             one,
@@ -53,6 +63,37 @@ pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
         }
     }
     exit
+}
+
+/// Signals, heard from here on to the end of the command: between two runs, too.
+struct Listening {
+    signals: Signals,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Listening {
+    fn begin() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let signals = Signals::default();
+        {
+            let _inside = runtime.enter();
+            signals.listen()?;
+        }
+        Ok(Self {
+            signals,
+            _runtime: runtime,
+        })
+    }
+}
+
+fn not_begun(surface: &Surface, exit: Exit, scenario: &str) {
+    surface.result(&format!(
+        "exit {}  INCONCLUSIVE {scenario}: not begun\n",
+        exit.code()
+    ));
 }
 
 /// Checks the flags against the scenario, and asks before a stack is broken that firedrill did not start.
@@ -107,7 +148,9 @@ enum NotBegun {
     Recording(#[from] TimelineError),
     #[error(transparent)]
     Stack(#[from] StackError),
-    #[error("{run} was never mended, and is on the same stack; put it right first: firedrill recover {run}")]
+    #[error(
+        "{run} was never mended, and is on the same stack; put it right first: firedrill recover {run}"
+    )]
     Unmended { run: String },
     #[error("{run} is going on on the same stack; wait for its end")]
     Occupied { run: String },
@@ -120,7 +163,7 @@ enum NotBegun {
     Runtime(std::io::Error),
 }
 
-fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
+fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: &Signals) -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -132,27 +175,18 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
     let surface = &surface.hiding(redactor.clone());
     let done = runtime.map_err(NotBegun::Runtime).and_then(|runtime| {
         // Dropping it would wait for blocking work that an abort has made pointless.
-        let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor));
+        let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor, signals));
         runtime.shutdown_background();
         done
     });
-    let Done {
-        dir,
-        lock,
-        ended,
-        hurry,
-    } = match done {
+    let (dir, ended, hurry) = match done {
         Ok(done) => done,
         Err(NotBegun::Stack(error @ StackError::InvalidFile { .. })) => {
             return surface.failed(&error, Exit::Usage);
         }
         Err(error) => {
             let exit = surface.failed(&error, Exit::Inconclusive);
-            surface.result(&format!(
-                "exit {}  INCONCLUSIVE {}: not begun\n",
-                exit.code(),
-                plan.name
-            ));
+            not_begun(surface, exit, &plan.name);
             return exit;
         }
     };
@@ -162,21 +196,19 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario) -> Exit {
     if let Err(error) = &ended {
         surface.failed(error, Exit::Inconclusive);
     }
-    let recording = match Recording::read(dir.path()) {
+    let mut recording = match Recording::read(dir.path()) {
         Ok(recording) => recording,
         Err(error) => return surface.failed(&error, Exit::Inconclusive),
     };
+    if let Err(RunError::Unrecorded { mended, .. }) = ended {
+        recording.remember(mended);
+    }
     let past = Past {
         dir,
         plan,
         recording,
     };
     let judgement = judge::judge(&past.plan, &past.recording);
-    if judgement.recovery.clean
-        && let Err(error) = lock.release()
-    {
-        return surface.failed(&error, Exit::Inconclusive);
-    }
     if hurry {
         surface.result(&format!("{}\n", report::verdict_line(&judgement)));
         return Exit::of_run(judgement.exit_code);
@@ -209,13 +241,7 @@ fn append(path: &Path, text: &str) -> Result<(), ReportError> {
     })
 }
 
-/// A run that was carried through, or not.
-struct Done {
-    dir: RunDir,
-    lock: RunLock,
-    ended: Result<(), RunError>,
-    hurry: bool,
-}
+type Done = (RunDir, Result<(), RunError>, bool);
 
 async fn carry_out(
     surface: &Surface,
@@ -223,6 +249,7 @@ async fn carry_out(
     file: &Path,
     scenario: Scenario,
     redactor: Redactor,
+    signals: &Signals,
 ) -> Result<Done, NotBegun> {
     let plan = scenario.checked.plan;
     let io = |path: &Path| {
@@ -261,30 +288,29 @@ async fn carry_out(
     let ports: std::collections::BTreeMap<u32, u16> = numbers.into_iter().zip(drawn).collect();
     let external = matches!(plan.stack, StackSpec::External(_));
     let opened = Opened {
-            journal_version: JOURNAL_VERSION,
-            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
-            run: run.clone(),
-            scenario: plan.name.clone(),
-            seed: plan.seed,
-            started_ns: clock.zero_wall_ns(),
-            boottime_ns: clock.zero_boottime_ns(),
-            boot_id: boot_id(),
-            pid: std::process::id(),
-            pid_start: own_start(),
-            stack: plan.stack.clone(),
-            takes_down: !args.keep_stack && !external,
-            scenario_dir: scenario_dir.display().to_string(),
-            ports: ports.clone(),
-            secrets: secret_names(&variables),
-        };
+        journal_version: JOURNAL_VERSION,
+        firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+        run: run.clone(),
+        scenario: plan.name.clone(),
+        seed: plan.seed,
+        started_ns: clock.zero_wall_ns(),
+        boottime_ns: clock.zero_boottime_ns(),
+        boot_id: boot_id(),
+        pid: std::process::id(),
+        pid_start: own_start(),
+        stack: plan.stack.clone(),
+        takes_down: !args.keep_stack && !external,
+        scenario_dir: scenario_dir.display().to_string(),
+        ports: ports.clone(),
+        secrets: secret_names(&variables),
+    };
     recorder
         .record_synced(Event::Opened(Box::new(opened.clone())))
         .await?;
     let context = context(surface, &opened, &dir).map_err(io(Path::new("this binary")))?;
-    let interrupt = Interrupt::default();
-    interrupt.listen(&recorder).map_err(NotBegun::Runtime)?;
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;
+    let interrupt = signals.of_run(&recorder);
     let guardian = guardian(&plan.stack, &context);
     let order = Order {
         stack: stack::open(&plan.stack, context.clone())?,
@@ -304,13 +330,12 @@ async fn carry_out(
         scenario_dir,
     };
     let ended = conduct(order).await;
+    // What the journal could not be told counts as owed: whoever recovers looks.
+    if left_owed(&Journal::read(&dir.journal())?).is_empty() {
+        lock.release()?;
+    }
     progress.finish().await;
-    Ok(Done {
-        dir,
-        lock,
-        ended,
-        hurry: interrupt.hurry.is_cancelled(),
-    })
+    Ok((dir, ended, interrupt.hurry.is_cancelled()))
 }
 
 fn one_line(path: &str) -> String {

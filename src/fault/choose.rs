@@ -101,6 +101,40 @@ pub fn choose(
     Ok(ids)
 }
 
+/// Whether a change of the number of replicas leaves the healthy ones that the guard keeps. Which ones the platform
+/// stops is its own choice, so every one that is stopped counts as a healthy one.
+///
+/// `all` is the stack as it is, `free` what no other step has taken.
+///
+/// # Errors
+/// [`Refused::KeepHealthy`].
+pub fn may_scale(
+    service: &str,
+    replicas: u32,
+    all: &[Component],
+    free: &[Component],
+    guards: &Guards,
+) -> Result<(), Refused> {
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let up = all
+        .iter()
+        .filter(|c| c.id.service == service && c.state != RunState::Exited);
+    let stopped = up.count().saturating_sub(size(replicas));
+    let healthy = free
+        .iter()
+        .filter(|c| c.id.service == service && c.healthy())
+        .count();
+    if stopped > 0 && healthy.saturating_sub(stopped) < size(guards.keep_healthy) {
+        return Err(Refused::KeepHealthy {
+            service: service.to_owned(),
+            taken: stopped.min(healthy),
+            healthy,
+            keep: guards.keep_healthy,
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +202,31 @@ mod tests {
         assert!(matches!(all(&two, 3, 0), Err(Refused::TooFew { .. })));
         assert!(matches!(all(&two, 1, 2), Err(Refused::KeepHealthy { .. })));
         assert!(all(&two, 1, 1).is_ok());
+    }
+
+    #[test]
+    fn scaling_down_keeps_the_healthy_ones_of_the_guard() {
+        use RunState::{Exited, Paused, Running};
+        let guards = |keep_healthy| Guards {
+            keep_healthy,
+            allow_external: false,
+        };
+        let may = |states: &[RunState], to, keep| {
+            let all = replicas(states);
+            may_scale("backend", to, &all, &all, &guards(keep)).is_ok()
+        };
+        assert!(may(&[Running; 3], 2, 2));
+        assert!(!may(&[Running; 3], 1, 2));
+        assert!(!may(&[Running; 3], 0, 1));
+        assert!(may(&[Running; 3], 0, 0));
+        // The one that goes may be the last healthy one.
+        assert!(!may(&[Running, Paused], 1, 1));
+        // Nothing is stopped.
+        assert!(may(&[Running, Exited], 1, 1));
+        assert!(may(&[Exited, Exited], 2, 1));
+        // One that another step has taken is about to be lost.
+        let all = replicas(&[Running; 2]);
+        let refused = may_scale("backend", 1, &all, &all[1..], &guards(1)).unwrap_err();
+        assert!(refused.to_string().contains("1 of 1 healthy"), "{refused}");
     }
 }

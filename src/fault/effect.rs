@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::model::{ComponentId, Injection, StackEvent, StackEventKind};
+use super::inject::Prepared;
+use crate::model::{Action, ComponentId, Injection, StackEvent, StackEventKind, UpdateChange};
+
+/// How long after the call an effect may take where the engine only has to report it.
+const ENGINE: Duration = Duration::from_secs(10);
+/// Where a replacement has to be made and become healthy before the engine shows a change.
+const ROLL_OUT: Duration = Duration::from_secs(60);
 
 /// The effect that an injection must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,8 @@ enum Kind {
     },
     /// A replica came or went.
     Change,
+    /// A replica was made or started, by whomever.
+    Arrival,
 }
 
 impl Awaited {
@@ -30,6 +38,12 @@ impl Awaited {
     #[must_use]
     pub fn component(&self) -> Option<&ComponentId> {
         self.component.as_ref()
+    }
+
+    /// Whether it tells nothing but that a replica came: another step that mends the same service shows that, too.
+    #[must_use]
+    pub fn takes_any_arrival(&self) -> bool {
+        self.kind == Kind::Arrival
     }
 
     /// Whether this event is it.
@@ -62,15 +76,47 @@ impl Awaited {
                     | StackEventKind::Started
                     | StackEventKind::Died { .. }
                     | StackEventKind::Destroyed,
-                ) => true,
-                (Kind::Death | Kind::Freeze | Kind::Cut { .. } | Kind::Change, _) => false,
+                )
+                | (Kind::Arrival, StackEventKind::Created | StackEventKind::Started) => true,
+                (
+                    Kind::Death | Kind::Freeze | Kind::Cut { .. } | Kind::Change | Kind::Arrival,
+                    _,
+                ) => false,
             }
     }
 }
 
-/// What must be seen of an injection. `None` where its own answer is the effect (a command's exit code 0).
+/// What must be seen of a step's fault; nothing where its own answer is the effect.
 #[must_use]
-pub fn awaited(injection: &Injection) -> Option<Awaited> {
+pub fn awaited(action: &Action, prepared: &[Prepared]) -> Vec<Awaited> {
+    let mut all: Vec<Awaited> = prepared
+        .iter()
+        .filter_map(|p| of_injection(&p.injection))
+        .collect();
+    if let Some(target) = by_a_tool(action) {
+        all.push(Awaited {
+            service: target.to_owned(),
+            component: None,
+            kind: Kind::Arrival,
+        });
+    }
+    all
+}
+
+/// The service that a tool of the user's own updates. That the tool ended in order does not say that it did anything.
+fn by_a_tool(action: &Action) -> Option<&str> {
+    match action {
+        Action::Update {
+            target,
+            change: UpdateChange::By { .. },
+            ..
+        } => Some(target),
+        _ => None,
+    }
+}
+
+/// What must be seen of an injection. `None` where its own answer is the effect (a command's exit code 0).
+fn of_injection(injection: &Injection) -> Option<Awaited> {
     let at = |component: &ComponentId, kind| {
         Some(Awaited {
             service: component.service.clone(),
@@ -104,22 +150,24 @@ pub fn awaited(injection: &Injection) -> Option<Awaited> {
     }
 }
 
-/// How long after the call an effect may take before it counts as not having come.
+/// How long after its call, which may have `failed`, the effect of a step's fault may take before it counts as not having
+/// come.
 #[must_use]
-pub fn patience(injection: &Injection) -> Duration {
-    let engine = Duration::from_secs(10);
-    match injection {
-        Injection::Stop { grace, .. } | Injection::Restart { grace, .. } => engine + *grace,
-        // A first replacement has to be made and become healthy before the engine shows a change of the old ones.
+pub fn patience(action: &Action, prepared: &[Prepared], failed: bool) -> Duration {
+    let each = prepared.iter().map(|p| match &p.injection {
+        Injection::Stop { grace, .. } | Injection::Restart { grace, .. } => ENGINE + *grace,
         Injection::Scale { .. }
         | Injection::UpdateImage { .. }
         | Injection::UpdateEnv { .. }
-        | Injection::UpdateCommand { .. } => Duration::from_secs(60),
+        | Injection::UpdateCommand { .. } => ROLL_OUT,
         Injection::Kill { .. }
         | Injection::Pause { .. }
         | Injection::Disconnect { .. }
-        | Injection::Exec { .. } => engine,
-    }
+        | Injection::Exec { .. } => ENGINE,
+    });
+    // A tool that failed has nothing more in the making.
+    let own = by_a_tool(action).map(|_| if failed { ENGINE } else { ROLL_OUT });
+    each.chain(own).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -138,7 +186,7 @@ mod tests {
 
     #[test]
     fn only_the_right_event_on_the_right_component_confirms() {
-        let kill = awaited(&Injection::Kill {
+        let kill = of_injection(&Injection::Kill {
             component: ComponentId::new("backend", 2),
             signal: Signal::SigKill,
             mode: KillMode::Held,
@@ -150,9 +198,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tool_that_ended_well_has_updated_nothing_until_a_replica_comes() {
+        let update = Action::Update {
+            target: "backend".into(),
+            change: UpdateChange::By {
+                run: vec![],
+                undo: None,
+            },
+            keep: false,
+        };
+        let [came] = &awaited(&update, &[])[..] else {
+            panic!("its answer is not its effect")
+        };
+        assert!(came.shown_by(&event(3, StackEventKind::Created)));
+        assert!(came.shown_by(&event(1, StackEventKind::Started)));
+        assert!(!came.shown_by(&event(1, StackEventKind::Died { code: 137 })));
+        let mut other = event(1, StackEventKind::Started);
+        other.component = ComponentId::new("edge", 1);
+        assert!(!came.shown_by(&other));
+        assert_eq!(patience(&update, &[], false), ROLL_OUT);
+        assert_eq!(patience(&update, &[], true), ENGINE);
+    }
+
+    #[test]
     fn networks_match_with_and_without_the_project() {
         let cut = |network: Option<&str>| {
-            awaited(&Injection::Disconnect {
+            of_injection(&Injection::Disconnect {
                 component: ComponentId::new("backend", 1),
                 network: network.map(str::to_owned),
             })

@@ -4,9 +4,11 @@
 mod choose;
 mod effect;
 mod inject;
+mod landing;
 mod outline;
 
-pub use choose::{Refused, choose};
+pub use choose::{Refused, choose, may_scale};
 pub use effect::{Awaited, awaited, patience};
 pub use inject::{InjectError, Prepared, injections, prepare};
+pub use landing::landing;
 pub use outline::{Outline, outline};

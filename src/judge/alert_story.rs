@@ -199,14 +199,9 @@ pub(super) fn labels(
         .flat_map(Template::variables)
         .any(Variable::is_victim);
     let resolve = |victim: Option<&ComponentId>| {
-        let at = step.dispatched_us.unwrap_or(i64::MAX);
-        let names = Names {
-            id: victim,
-            component: victim.and_then(|id| facts.component(id, at)),
-        };
         templates
             .iter()
-            .map(|(k, t)| Ok((k.clone(), t.resolve(&names)?)))
+            .map(|(k, t)| Ok((k.clone(), filled(facts, step, t, victim)?)))
             .collect::<Result<Labels, TemplateError>>()
     };
     if of_victims && !step.targets.is_empty() {
@@ -214,6 +209,23 @@ pub(super) fn labels(
     } else {
         Ok(vec![resolve(None)?])
     }
+}
+
+/// A template's text for one victim of a step, as the victim was at the dispatch.
+///
+/// # Errors
+/// A variable whose value the recording does not hold.
+pub(super) fn filled(
+    facts: &Facts<'_>,
+    step: &StepFacts,
+    template: &Template,
+    victim: Option<&ComponentId>,
+) -> Result<String, TemplateError> {
+    let at = step.dispatched_us.unwrap_or(i64::MAX);
+    template.resolve(&Names {
+        id: victim,
+        component: victim.and_then(|id| facts.component(id, at)),
+    })
 }
 
 /// A victim's names.

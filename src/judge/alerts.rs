@@ -126,12 +126,11 @@ impl Alert<'_> {
                     .map(|f| Figure::Whole(limit.max(f.value().abs() as i64)));
                 evidence.with_clock("prometheus", figure, watched, finding)
             }
-            // Prometheus tells whether the alert was there before.
-            Stage::Notifies | Stage::Clears => ["prometheus", "alertmanager", "webhook"]
-                .into_iter()
-                .fold(finding, |f, source| {
-                    evidence.without_gap(source, watched, f)
-                }),
+            // Prometheus tells whether the alert was there before; when it came is by our own clock.
+            Stage::Notifies | Stage::Clears => ["alertmanager", "webhook"].into_iter().fold(
+                evidence.with_clock("prometheus", None, watched, finding),
+                |f, source| evidence.without_gap(source, watched, f),
+            ),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::model::{ComponentId, Health, StackEventKind};
+use crate::model::{ComponentId, Health, StackEventKind, Template};
 use crate::scenario::plan::DetectionSource;
 use crate::timeline::event::Event;
 
+use super::alert_story::filled;
 use super::evidence::Evidence;
 use super::promise::{Finding, Heading, Promise, micros, secs};
 use crate::timeline::tally::StepFacts;
@@ -34,6 +35,8 @@ enum Seen {
     NotUntil(i64),
     /// It was never asked.
     Unknown,
+    /// It was asked another query.
+    Another,
 }
 
 impl Promise for Detection<'_> {
@@ -62,6 +65,11 @@ impl Promise for Detection<'_> {
             }
             Seen::Already => return Finding::no_data("it was shown at the dispatch already"),
             Seen::Unknown => return Finding::no_data(unknown(self.source)),
+            Seen::Another => {
+                return Finding::no_data(
+                    "that run asked Prometheus another query for this step: when this one would have shown the loss nobody knows",
+                );
+            }
             Seen::NotUntil(until) if until < dispatched + limit => {
                 return Finding::no_data(format!(
                     "not shown within the {} in which it could be",
@@ -86,7 +94,9 @@ pub(super) fn detected_us(
 ) -> Option<i64> {
     match seen(evidence, step, step.dispatched_us?, source) {
         Seen::After(us) => Some(us),
-        Seen::Between(..) | Seen::Already | Seen::NotUntil(_) | Seen::Unknown => None,
+        Seen::Between(..) | Seen::Already | Seen::NotUntil(_) | Seen::Unknown | Seen::Another => {
+            None
+        }
     }
 }
 
@@ -115,7 +125,7 @@ fn seen(
     source: &DetectionSource,
 ) -> Seen {
     let of = |victim: Option<&ComponentId>| match source {
-        DetectionSource::Promql(_) => by_query(evidence, step, dispatched, victim),
+        DetectionSource::Promql(query) => by_query(evidence, step, dispatched, query, victim),
         DetectionSource::Health => {
             victim.map_or(Seen::Unknown, |v| by_engine(evidence, dispatched, v))
         }
@@ -131,7 +141,8 @@ fn seen(
             Seen::After(us) | Seen::Between(_, us) => (0, *us),
             Seen::NotUntil(_) => (1, 0),
             Seen::Already => (2, 0),
-            Seen::Unknown => (3, 0),
+            Seen::Another => (3, 0),
+            Seen::Unknown => (4, 0),
         })
         .unwrap_or(Seen::Unknown)
 }
@@ -140,23 +151,36 @@ fn by_query(
     evidence: &Evidence<'_>,
     step: &StepFacts,
     dispatched: i64,
+    query: &Template,
     victim: Option<&ComponentId>,
 ) -> Seen {
-    let mut asked = false;
+    let text = filled(evidence.facts, step, query, victim).ok();
+    let (mut asked, mut another) = (false, false);
     let mut stretches: Vec<(i64, i64)> = Vec::new();
     for entry in evidence.facts.entries {
-        if let Event::Detected {
+        let Event::Detected {
             step: of,
             victim: about,
+            query: as_asked,
+            written,
             spans,
-            ..
         } = &entry.event
-            && *of == step.name
-            && (about.is_none() || victim.is_none() || about.as_ref() == victim)
-        {
+        else {
+            continue;
+        };
+        if *of != step.name || !(about.is_none() || victim.is_none() || about.as_ref() == victim) {
+            continue;
+        }
+        // The objective may be of another scenario than the recording.
+        if written.as_ref() == Some(query) || text.as_ref() == Some(as_asked) {
             asked = true;
             stretches.extend(spans);
+        } else {
+            another = true;
         }
+    }
+    if !asked && another {
+        return Seen::Another;
     }
     if !asked {
         Seen::Unknown

@@ -105,6 +105,9 @@ impl<'a> Evidence<'a> {
             } else if watch.cut {
                 finding = finding.but(CUT);
             }
+            if watch.shared_us.is_some() && finding.verdict == Verdict::Fail {
+                finding = finding.note("another step began within it: its figures hold both");
+            }
         }
         if during == "baseline" {
             return finding;
@@ -283,8 +286,8 @@ impl<'a> Evidence<'a> {
             .map(|r| r.due_us.max(span.dispatched_us))
     }
 
-    /// Bounds what rests on another clock and another source: the clock may not be off by as much as the figure, nor
-    /// the source be silent between these two moments.
+    /// Bounds what rests on another clock and another source: the clock must have been compared with ours and not be
+    /// off by as much as the figure, nor may the source be silent between these two moments.
     pub(super) fn with_clock(
         &self,
         source: &str,
@@ -292,13 +295,17 @@ impl<'a> Evidence<'a> {
         watched_us: (i64, i64),
         finding: Finding,
     ) -> Finding {
-        let off = self.facts.skews.get(source).copied().unwrap_or(0);
-        let finding = match figure {
-            Some(figure) if off as f64 > figure.value().abs() => finding.open(format!(
-                "{source}'s clock may be off by {}, more than the figure itself",
-                secs(off)
+        let finding = match (self.facts.skews.get(source).copied(), figure) {
+            (None, _) => finding.open(format!(
+                "how far {source}'s clock is off was never measured"
             )),
-            _ => finding,
+            (Some(off), Some(figure)) if off as f64 > figure.value().abs() => {
+                finding.open(format!(
+                    "{source}'s clock may be off by {}, more than the figure itself",
+                    secs(off)
+                ))
+            }
+            (Some(_), _) => finding,
         };
         self.without_gap(source, watched_us, finding)
     }

@@ -118,12 +118,21 @@ impl<'a> Facts<'a> {
                 from_us,
                 to_us,
                 why,
-            } => self.gaps.push(Gap {
-                source,
-                from_us: *from_us,
-                to_us: *to_us,
-                why,
-            }),
+            } => {
+                let same = self.gaps.iter_mut().rfind(|g| g.source == source);
+                match same {
+                    // A long one may be told piece by piece.
+                    Some(last) if (last.from_us..=last.to_us).contains(from_us) => {
+                        last.to_us = last.to_us.max(*to_us);
+                    }
+                    _ => self.gaps.push(Gap {
+                        source,
+                        from_us: *from_us,
+                        to_us: *to_us,
+                        why,
+                    }),
+                }
+            }
             Event::Skew {
                 source,
                 skew_us,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::scenario::plan::Of;
+use crate::timeline::tally::LatencyReturn;
 
 use super::evidence::{Evidence, Table};
 use super::promise::{Finding, Heading, Promise, micros, secs};
@@ -27,16 +28,19 @@ impl Promise for LatencyBack<'_> {
 
 fn back(table: &Table<'_>, limit: i64) -> Finding {
     let lasted = table.span.end_us - table.span.dispatched_us;
-    let mut finding = match table.dossier.latency_back_us {
-        Some(us) => Finding::time(us, limit),
-        None if lasted > limit => Finding::new(Verdict::Fail, None).note(format!(
+    let mut finding = match table.dossier.latency_back {
+        LatencyReturn::After(us) => Finding::time(us, limit),
+        LatencyReturn::NotBy(us) if us >= limit => Finding::new(Verdict::Fail, None).note(format!(
             "not back when its watch ended after {}",
             secs(lasted)
         )),
-        None => Finding::no_data(format!(
+        LatencyReturn::NotBy(_) | LatencyReturn::NoStretch => Finding::no_data(format!(
             "not seen to be back in a watch of {}",
             secs(lasted)
         )),
+        LatencyReturn::NoBaseline => Finding::no_data(
+            "the baseline before the first fault has no p99 to compare with: it held no request, or over 1 % bad ones",
+        ),
     };
     finding.settle_us = table.dossier.settle_us;
     finding.samples(table.dossier.requests)

@@ -71,7 +71,8 @@ impl Promise for Others<'_> {
         if times > 0 {
             return finding;
         }
-        evidence.without_gap("prometheus", (from, facts.observed_until_us), finding)
+        let watched = (from, facts.observed_until_us);
+        evidence.with_clock("prometheus", None, watched, finding)
     }
 }
 

@@ -124,7 +124,7 @@ fn figures(d: &Dossier, exposed: Option<bool>) -> FailoverFigures {
         episodes: f.map(|f| f.episodes.len() as u64),
         resolution_us: f.and_then(|f| f.resolution_us),
         longest_gap_us: Some(d.longest_gap_us),
-        latency_back_us: d.latency_back_us,
+        latency_back_us: d.latency_back.us(),
         requests: d.requests,
         bad: d.bad,
         in_flight: d.in_flight,

@@ -80,6 +80,16 @@ impl Script {
         script.push(0, Event::Phase(Phase::StandingUp));
         script.push(1, down);
         script.push(S, Event::Components([1, 2, 3].map(component).into()));
+        for source in ["engine", "prometheus", "alertmanager"] {
+            let (skew_us, error_us) = (0, 5_000);
+            let source = source.to_owned();
+            let skew = Event::Skew {
+                source,
+                skew_us,
+                error_us,
+            };
+            script.push(S, skew);
+        }
         for (id, name) in (1..).zip(["backend/1", "backend/2", "backend/3"]) {
             let (table, name) = (NameTable::Instance, name.to_owned());
             script.push(S, Event::Name { table, id, name });
@@ -135,6 +145,7 @@ impl Script {
                     step: Some(step()),
                     undo: Undo::Running {
                         component: backend(2),
+                        since_ns: None,
                     },
                 },
             ),

@@ -15,8 +15,13 @@ use super::{ComponentId, HttpCall, Template};
 pub enum Undo {
     /// The stack that firedrill stood up is gone.
     Down,
-    /// The component runs.
-    Running { component: ComponentId },
+    /// The component runs, and not as one that was told to end after the fault was written down: `since_ns` is when that
+    /// was by the engine's clock, on a platform that forgets whom it has told.
+    Running {
+        component: ComponentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_ns: Option<i64>,
+    },
     /// The component is not frozen.
     Unpaused { component: ComponentId },
     /// The component is on the network, under these names and, where it was fixed, at this address.
@@ -50,27 +55,12 @@ pub enum Undo {
     Nothing,
 }
 
-impl Undo {
-    /// The service whose state it restores; `None` for what concerns the whole stack, or is the user's own.
-    #[must_use]
-    pub fn service(&self) -> Option<&str> {
-        match self {
-            Self::Running { component }
-            | Self::Unpaused { component }
-            | Self::Connected { component, .. }
-            | Self::Exec { component, .. } => Some(&component.service),
-            Self::Replicas { service, .. } | Self::Definition { service, .. } => Some(service),
-            Self::Down | Self::Http { .. } | Self::Command { .. } | Self::Nothing => None,
-        }
-    }
-}
-
 /// What has to be done, in words: `unpause backend/2`.
 impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Down => f.write_str("take the stack down"),
-            Self::Running { component } => write!(f, "start {component}"),
+            Self::Running { component, .. } => write!(f, "start {component}"),
             Self::Unpaused { component } => write!(f, "unpause {component}"),
             Self::Connected {
                 component, network, ..

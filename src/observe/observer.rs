@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::ComponentId;
+use crate::model::{ComponentId, Template};
 
 /// A source of evidence outside of firedrill. What it sees goes into the recording.
 #[async_trait]
@@ -35,4 +35,6 @@ pub struct DetectionQuery {
     pub victim: Option<ComponentId>,
     /// The PromQL, variables filled in.
     pub query: String,
+    /// As the scenario has it.
+    pub written: Template,
 }

@@ -47,7 +47,14 @@ impl Owed {
 pub struct Ledger {
     recorder: Recorder,
     next: AtomicU64,
-    open: Mutex<Vec<Owed>>,
+    account: Mutex<Account>,
+}
+
+#[derive(Default)]
+struct Account {
+    open: Vec<Owed>,
+    /// What was struck off, as recorded.
+    struck_off: Vec<Event>,
 }
 
 impl Ledger {
@@ -57,7 +64,7 @@ impl Ledger {
         Self {
             recorder,
             next: AtomicU64::new(1),
-            open: Mutex::new(Vec::new()),
+            account: Mutex::default(),
         }
     }
 
@@ -67,7 +74,10 @@ impl Ledger {
         Self {
             recorder,
             next: AtomicU64::new(1),
-            open: Mutex::new(left_owed(journal)),
+            account: Mutex::new(Account {
+                open: left_owed(journal),
+                struck_off: Vec::new(),
+            }),
         }
     }
 
@@ -92,14 +102,20 @@ impl Ledger {
             undo: owed.undo.clone(),
         };
         self.recorder.record_synced(event).await?;
-        self.lock().push(owed.clone());
+        self.lock().open.push(owed.clone());
         Ok(owed)
     }
 
     /// What is open, newest first: the order in which it is undone.
     #[must_use]
     pub fn open(&self) -> Vec<Owed> {
-        self.lock().iter().rev().cloned().collect()
+        self.lock().open.iter().rev().cloned().collect()
+    }
+
+    /// The records of what was struck off. On a disk that is full they are nowhere else.
+    #[must_use]
+    pub fn struck_off(&self) -> Vec<Event> {
+        self.lock().struck_off.clone()
     }
 
     /// Restores the state of an open undo, verifies it and strikes it off. `called` is told after each try whether its
@@ -115,17 +131,13 @@ impl Ledger {
         patience: Patience,
         called: impl FnMut(bool) + Send,
     ) -> Result<(), MendError> {
-        if !self.lock().iter().any(|o| o.id == owed.id) {
+        if !self.lock().open.iter().any(|o| o.id == owed.id) {
             return Ok(());
         }
         let done = mend(stack, &owed.undo, values, patience, called).await;
         match done {
             Ok(attempts) => {
-                self.lock().retain(|o| o.id != owed.id);
-                self.recorder.record(Event::Mended {
-                    id: owed.id,
-                    attempts,
-                });
+                self.strike_off(owed, attempts);
                 Ok(())
             }
             Err(error) => {
@@ -140,15 +152,21 @@ impl Ledger {
 
     /// Strikes off an undo that a step's author asked to keep undone (`keep: true`).
     pub fn waive(&self, owed: &Owed) {
-        self.lock().retain(|o| o.id != owed.id);
-        self.recorder.record(Event::Mended {
-            id: owed.id,
-            attempts: 0,
-        });
+        self.strike_off(owed, 0);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Owed>> {
-        self.open
+    fn strike_off(&self, owed: &Owed, attempts: u32) {
+        let id = owed.id;
+        let mended = Event::Mended { id, attempts };
+        let mut account = self.lock();
+        account.open.retain(|o| o.id != id);
+        account.struck_off.push(mended.clone());
+        drop(account);
+        self.recorder.record(mended);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Account> {
+        self.account
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

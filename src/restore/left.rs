@@ -1,12 +1,11 @@
 //! Mending what a run left owed, by somebody else than the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-use futures_util::future::join_all;
 
 use super::ledger::{Ledger, Owed};
 use super::mend::{Patience, mend};
+use super::order::{mend_all, newest_first};
 use crate::model::Undo;
 use crate::stack::{Resolve, Stack};
 use crate::timeline::event::{Event, Phase};
@@ -33,9 +32,8 @@ pub fn left_owed(journal: &Journal) -> Vec<Owed> {
     owed
 }
 
-/// Puts right what a run left owed: faults first, then the stack. Undos of one service (and those of the user's own)
-/// follow one another, newest first; those of different services do not wait for one another. What fails stays owed, and
-/// the stack is taken down all the same.
+/// Puts right what a run left owed: faults first, then the stack. What fails stays owed, and the stack is taken down all
+/// the same.
 pub async fn mend_left(
     ledger: &Ledger,
     journal: &Journal,
@@ -54,43 +52,22 @@ pub async fn mend_left(
         ledger.recorder().record(Event::Phase(phase));
         if in_flight(&journal.entries) {
             // The call may still land, and then all is to be done again. What fails now is told then.
-            let hurried = |o: Owed| async move {
-                let _again = mend(stack, &o.undo, values, Patience::default(), |_| {}).await;
-            };
-            by_service(&owed, hurried).await;
+            newest_first(&owed, |o, tried| async move {
+                let called = move |_| tried.cancel();
+                let _again = mend(stack, &o.undo, values, Patience::default(), called).await;
+            })
+            .await;
             tokio::time::sleep(LANDING).await;
         }
-        let patient = |o: Owed| async move {
-            let done = ledger
-                .mend(&o, stack, values, Patience::default(), |_| {})
-                .await;
-            (o, done)
-        };
-        for (owed, done) in by_service(&owed, patient).await {
+        let done = mend_all(ledger, &owed, stack, values).await;
+        for (owed, done) in owed.into_iter().zip(done) {
             match done {
                 Ok(()) => recovered.mended.push(owed),
-                Err(error) => recovered.broken.push((owed, error.to_string())),
+                Err(why) => recovered.broken.push((owed, why)),
             }
         }
     }
     recovered
-}
-
-/// Does `each`, for those of one service one after the other, for different services side by side.
-async fn by_service<T, F: Future<Output = T>>(owed: &[Owed], each: impl Fn(Owed) -> F) -> Vec<T> {
-    let mut services: BTreeMap<Option<&str>, Vec<&Owed>> = BTreeMap::new();
-    for owed in owed {
-        services.entry(owed.undo.service()).or_default().push(owed);
-    }
-    let each = &each;
-    let lanes = services.into_values().map(|lane| async move {
-        let mut done = Vec::with_capacity(lane.len());
-        for owed in lane {
-            done.push(each(owed.clone()).await);
-        }
-        done
-    });
-    join_all(lanes).await.into_iter().flatten().collect()
 }
 
 /// Whether a call that makes a fault, or stands the stack up, may have been on its way when the journal ends.

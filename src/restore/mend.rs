@@ -7,7 +7,10 @@ use tokio::time::Instant;
 
 use super::own;
 use crate::model::Undo;
-use crate::stack::{Resolve, Stack, Verified};
+use crate::stack::{Resolve, Stack, StackError, Verified};
+
+/// Longest that reading a state back may take.
+const READ: Duration = Duration::from_secs(60);
 
 /// How long an undo is tried.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +88,7 @@ async fn attempt(
 ) -> Result<(), String> {
     match undo {
         Undo::Nothing => Ok(()),
-        Undo::Down => stack.down().await.map_err(|e| e.to_string()),
+        Undo::Down => answered(longest(undo), stack.down()).await,
         Undo::Http { call } => own::call(call, values, patience.call)
             .await
             .map_err(|e| e.to_string()),
@@ -99,7 +102,22 @@ async fn attempt(
         | Undo::Connected { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. }
-        | Undo::Exec { .. } => stack.undo(undo, values).await.map_err(|e| e.to_string()),
+        | Undo::Exec { .. } => answered(longest(undo), stack.undo(undo, values)).await,
+    }
+}
+
+/// Longest that a call on the stack may take: one that never returns must not hold up what else is owed. Where replicas
+/// are replaced or taken down, each may need its grace and its time to become healthy.
+fn longest(undo: &Undo) -> Duration {
+    match undo {
+        Undo::Down | Undo::Replicas { .. } | Undo::Definition { .. } => Duration::from_secs(900),
+        Undo::Nothing
+        | Undo::Running { .. }
+        | Undo::Unpaused { .. }
+        | Undo::Connected { .. }
+        | Undo::Exec { .. }
+        | Undo::Http { .. }
+        | Undo::Command { .. } => Duration::from_secs(120),
     }
 }
 
@@ -112,7 +130,7 @@ async fn settle(stack: &dyn Stack, undo: &Undo, deadline: Instant) -> Result<(),
             return Ok(());
         }
         Undo::Down => {
-            let left = stack.owned().await.map_err(|e| e.to_string())?;
+            let left = answered(READ, stack.owned()).await?;
             let names: Vec<String> = left
                 .iter()
                 .map(|t| format!("{} {}", t.kind, t.name))
@@ -131,14 +149,24 @@ async fn settle(stack: &dyn Stack, undo: &Undo, deadline: Instant) -> Result<(),
     }
     let until = deadline.min(Instant::now() + Duration::from_secs(10));
     loop {
-        let why = match stack.verify(undo).await {
+        let why = match answered(READ, stack.verify(undo)).await {
             Ok(Verified::Holds) => return Ok(()),
-            Ok(Verified::Not(why)) => why,
-            Err(e) => e.to_string(),
+            Ok(Verified::Not(why)) | Err(why) => why,
         };
         if Instant::now() >= until {
             return Err(why);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The answer of a call on the stack, if it comes in time.
+async fn answered<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, StackError>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|e| e.to_string()),
+        Err(_) => Err(format!("the platform did not answer within {limit:?}")),
     }
 }

@@ -6,9 +6,12 @@
 mod ledger;
 mod left;
 mod mend;
+mod order;
 mod own;
+mod reach;
 
 pub use ledger::{Ledger, Owed};
 pub use left::{Recovered, left_owed, mend_left};
 pub use mend::{MendError, Patience, mend};
+pub use order::{mend_all, told};
 pub use own::{OwnError, call, command};

@@ -111,11 +111,12 @@ pub(super) fn collect_order(bench: &Bench, from_us: i64) -> CollectOrder {
             victim,
             &*bench.values,
         ) {
-            Ok(query) => {
+            Ok(filled) => {
                 detections.push(DetectionQuery {
                     step: step.clone(),
                     victim: victim.map(|v| v.id.clone()),
-                    query,
+                    query: filled,
+                    written: query.clone(),
                 });
             }
             Err(error) => warn(bench, &format!("detection of {step}: {error}")),

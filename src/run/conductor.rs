@@ -17,6 +17,7 @@ use super::engine;
 use super::guardian::{Guardian, GuardianCommand, GuardianError};
 use super::heal::{Due, heal};
 use super::interrupt::Interrupt;
+use super::leftovers::mend_rest;
 use super::milestones::Milestones;
 use super::step;
 use super::taken::Taken;
@@ -24,7 +25,7 @@ use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
 use crate::model::Undo;
 use crate::observe::{ObserveError, Observers};
-use crate::restore::{Ledger, Patience};
+use crate::restore::{Ledger, told};
 use crate::scenario::plan::Plan;
 use crate::stack::{Stack, StackContext, StackError};
 use crate::timeline::event::{Event, Level, Moment, Phase};
@@ -110,6 +111,20 @@ pub enum RunError {
     /// Ended early.
     #[error("the run was aborted")]
     Aborted,
+    /// The recording could not be completed, whatever else happened.
+    #[error("{source}; {}", if *left == 0 {
+        "all that was broken is mended all the same, though the files cannot show it"
+    } else {
+        "not all that was broken could be mended"
+    })]
+    Unrecorded {
+        /// Why.
+        source: TimelineError,
+        /// What was mended all the same, and may be missing from the files.
+        mended: Vec<Event>,
+        /// How many undos are still owed.
+        left: usize,
+    },
     /// A bug.
     #[error("firedrill itself failed: {0}; please report it")]
     Panic(String),
@@ -151,70 +166,13 @@ pub async fn conduct(order: Order) -> Result<(), RunError> {
     if let Ok(Some(guardian)) = guardian {
         guardian.dismiss().await;
     }
-    closed?;
-    result
-}
-
-fn told(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "no message".to_owned())
-}
-
-/// Mends what is still owed whatever happened before: faults first, newest first, then the stack.
-async fn mend_rest(order: &Order, ledger: &Ledger) {
-    let phase = |phase| order.recorder.record(Event::Phase(phase));
-    let (faults, stack): (Vec<_>, Vec<_>) = ledger
-        .open()
-        .into_iter()
-        .partition(|o| o.undo != Undo::Down);
-    if !faults.is_empty() {
-        phase(Phase::Mending);
-    }
-    for owed in faults {
-        // A failure is recorded by the ledger as left broken, and the verdict says so.
-        let _recorded = ledger
-            .mend(
-                &owed,
-                &*order.stack,
-                &*order.context.secrets,
-                Patience::default(),
-                |_| {},
-            )
-            .await;
-    }
-    if stack.is_empty() {
-        return;
-    }
-    let since = order.recorder.clock().zero_wall_ns();
-    if let Err(error) = order.stack.logs(since, &order.dir.stack_log()).await {
-        let text = format!("the stack's logs could not be kept: {error}");
-        order.recorder.record(Event::Note {
-            level: Level::Warning,
-            text,
-        });
-    }
-    for owed in stack {
-        if order.keep_stack {
-            order.recorder.record(Event::Note {
-                level: Level::Info,
-                text: "the stack is kept (--keep-stack)".into(),
-            });
-            ledger.waive(&owed);
-        } else {
-            phase(Phase::TakingDown);
-            let _recorded = ledger
-                .mend(
-                    &owed,
-                    &*order.stack,
-                    &*order.context.secrets,
-                    Patience::default(),
-                    |_| {},
-                )
-                .await;
-        }
+    match closed {
+        Ok(()) => result,
+        Err(source) => Err(RunError::Unrecorded {
+            source,
+            mended: ledger.struck_off(),
+            left: ledger.open().len(),
+        }),
     }
 }
 
@@ -237,20 +195,23 @@ async fn drill(
             text,
         });
     }
-    recorder.record(Event::Components(stack.components().await?));
-    let skew_ns = stack.skew_ns().await?;
+    let components = unless_aborted(order, stack.components()).await??;
+    recorder.record(Event::Components(components));
+    let skew_ns = unless_aborted(order, stack.skew_ns()).await??;
     recorder.record(Event::Skew {
         source: "engine".into(),
         skew_us: skew_ns / 1000,
         error_us: 0,
     });
     let (steps, _) = broadcast::channel(4096);
-    let around = Around::gather(order.context.clone(), Arc::clone(stack), plan.variables()).await?;
-    let around = Arc::new(around);
-    let following = engine::follow(recorder, skew_ns, steps.clone(), Arc::clone(&around)).await?;
+    let around = Around::gather(order.context.clone(), Arc::clone(stack), plan.variables());
+    let around = Arc::new(unless_aborted(order, around).await??);
+    let following = engine::follow(recorder, skew_ns, steps.clone(), Arc::clone(&around));
+    let _following = unless_aborted(order, following).await??;
 
     phase(Phase::Preparing);
-    let observers = Observers::start(&plan.observe, &*around, recorder.clone()).await?;
+    let observers = Observers::start(&plan.observe, &*around, recorder.clone());
+    let observers = unless_aborted(order, observers).await??;
     let checks = async {
         for (index, check) in plan.steady_state.iter().enumerate() {
             let seen = observers.steady(check, &*around).await;
@@ -306,28 +267,30 @@ async fn drill(
         phase(Phase::Mending);
         heal(&bench, left).await;
     }
-    if order.interrupt.abort.is_cancelled() {
-        following.abort();
-        return Err(RunError::Aborted);
-    }
+    let looking_back = look_back(&bench, &around, observers, started_us);
+    unless_aborted(order, looking_back).await
+}
+
+/// What is only known after the load.
+async fn look_back(bench: &Bench, around: &Around, observers: Observers, started_us: i64) {
+    let phase = |phase| bench.recorder.record(Event::Phase(phase));
     phase(Phase::Awaiting);
-    await_alerts(&bench, &observers).await;
+    await_alerts(bench, &observers).await;
     phase(Phase::Collecting);
-    for (index, check) in plan.steady_state.iter().enumerate() {
-        let seen = observers.steady(check, &*around).await;
-        recorder.record(Event::Steady {
+    for (index, check) in bench.plan.steady_state.iter().enumerate() {
+        let seen = observers.steady(check, around).await;
+        bench.recorder.record(Event::Steady {
             check: index,
             moment: Moment::After,
             held: seen.held,
             observed: seen.observed,
         });
     }
-    observers.collect(collect_order(&bench, started_us)).await;
+    observers.collect(collect_order(bench, started_us)).await;
     observers.stop().await;
-    following.abort();
-    Ok(())
 }
 
+/// The work's end, or the abort: then the work is dropped where it stands, so it may not leave a fault behind.
 async fn unless_aborted<T>(order: &Order, work: impl Future<Output = T>) -> Result<T, RunError> {
     tokio::select! {
         biased;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::around::Around;
 use super::bench::Seen;
 use crate::model::{StackEvent, StackEventKind, When};
-use crate::stack::StackError;
+use crate::stack::{StackError, Unheard};
 use crate::timeline::Recorder;
 use crate::timeline::event::{Event, Level};
 
@@ -22,7 +23,7 @@ fn slack_us(when: When, skew_ns: i64) -> i64 {
     }
 }
 
-/// Follows the engine's events until the returned task is aborted. `skew_ns` is the engine's clock less ours.
+/// Follows the engine's events until the returned handle is dropped. `skew_ns` is the engine's clock less ours.
 ///
 /// # Errors
 /// The engine does not report events: then no effect could ever be confirmed.
@@ -31,31 +32,30 @@ pub(super) async fn follow(
     skew_ns: i64,
     steps: broadcast::Sender<Seen>,
     around: Arc<Around>,
-) -> Result<tokio::task::JoinHandle<()>, StackError> {
+) -> Result<AbortOnDropHandle<()>, StackError> {
     let (sender, mut events) = mpsc::unbounded_channel::<StackEvent>();
-    around.stack().watch(sender).await?;
+    let (deaf, mut unheard) = mpsc::unbounded_channel::<Unheard>();
+    around.stack().watch(sender, deaf).await?;
     let recorder = recorder.clone();
-    Ok(tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            let at_us = recorder.clock().when_us(event.when, skew_ns);
-            let slack_us = slack_us(event.when, skew_ns);
-            recorder.record(Event::Engine {
-                component: event.component.clone(),
-                engine_us: at_us,
-                what: event.kind.clone(),
-            });
-            let moved = matches!(
-                event.kind,
-                StackEventKind::Started | StackEventKind::Connected { .. }
-            );
-            // No step listens when none is open.
-            let _none_listens = steps.send(Seen {
-                at_us,
-                slack_us,
-                event,
-            });
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            let moved = tokio::select! {
+                biased;
+                Some(gap) = unheard.recv() => {
+                    let over = gap.over;
+                    recorder.record(missed(&recorder, gap));
+                    over
+                }
+                Some(event) = events.recv() => {
+                    let kind = event.kind.clone();
+                    pass_on(&recorder, skew_ns, &steps, event);
+                    matches!(kind, StackEventKind::Started | StackEventKind::Connected { .. })
+                }
+                else => break,
+            };
             if moved {
-                // A start may give a component another address or handle; the judge goes by what was true then.
+                // A start may give a component another address or handle; the judge goes by what was true then. Whether
+                // there was one while nobody heard is not known.
                 let warn = |error: StackError| {
                     recorder.record(Event::Note {
                         level: Level::Warning,
@@ -69,5 +69,33 @@ pub(super) async fn follow(
                 around.refresh().await.unwrap_or_else(warn);
             }
         }
-    }))
+    })))
+}
+
+/// Onto the clock, into the recording, and on to the steps.
+fn pass_on(recorder: &Recorder, skew_ns: i64, steps: &broadcast::Sender<Seen>, event: StackEvent) {
+    let at_us = recorder.clock().when_us(event.when, skew_ns);
+    let slack_us = slack_us(event.when, skew_ns);
+    recorder.record(Event::Engine {
+        component: event.component.clone(),
+        engine_us: at_us,
+        what: event.kind.clone(),
+    });
+    // No step listens when none is open.
+    let _none_listens = steps.send(Seen {
+        at_us,
+        slack_us,
+        event,
+    });
+}
+
+/// A stretch without events is a gap in what the engine tells.
+fn missed(recorder: &Recorder, gap: Unheard) -> Event {
+    let at_us = |instant| recorder.clock().when_us(When::Here(instant), 0);
+    Event::Gap {
+        source: "engine".to_owned(),
+        from_us: at_us(gap.from),
+        to_us: at_us(gap.to),
+        why: gap.why,
+    }
 }

@@ -68,7 +68,7 @@ async fn heal_one(
                     calls.outstanding -= 1;
                     if calls.outstanding == 0 {
                         // Before the milestone: a step that waits for it may take the same components.
-                        bench.taken.release(step);
+                        bench.taken.release(step, bench.now_us());
                         bench.recorder.record(Event::Healed { step: step.clone() });
                         bench
                             .milestones

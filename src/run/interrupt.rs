@@ -1,4 +1,6 @@
-//! Signals that end a run early.
+//! What ends a run early.
+
+use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,12 +17,20 @@ pub struct Interrupt {
     pub hurry: CancellationToken,
 }
 
-impl Interrupt {
-    /// Listens for SIGINT, SIGTERM and SIGHUP until the process ends.
+/// The signals that end a command, whichever of its runs is under way.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    first: CancellationToken,
+    second: CancellationToken,
+    name: Arc<OnceLock<&'static str>>,
+}
+
+impl Signals {
+    /// Listens for SIGINT, SIGTERM and SIGHUP for as long as the runtime lives.
     ///
     /// # Errors
     /// The handlers could not be installed.
-    pub fn listen(&self, recorder: &Recorder) -> std::io::Result<()> {
+    pub fn listen(&self) -> std::io::Result<()> {
         let kinds = [
             ("SIGINT", SignalKind::interrupt()),
             ("SIGTERM", SignalKind::terminate()),
@@ -28,20 +38,39 @@ impl Interrupt {
         ];
         for (name, kind) in kinds {
             let mut stream = signal(kind)?;
-            let (interrupt, recorder) = (self.clone(), recorder.clone());
+            let signals = self.clone();
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    if interrupt.abort.is_cancelled() {
-                        interrupt.hurry.cancel();
-                    } else {
-                        recorder.record(Event::Aborted {
-                            by: name.to_owned(),
-                        });
-                        interrupt.abort.cancel();
+                    match signals.name.set(name) {
+                        Ok(()) => signals.first.cancel(),
+                        Err(_) => signals.second.cancel(),
                     }
                 }
             });
         }
         Ok(())
+    }
+
+    /// The first signal that came, by name.
+    #[must_use]
+    pub fn heard(&self) -> Option<&'static str> {
+        self.name.get().copied()
+    }
+
+    /// The interrupt of one run: what ends that run for a reason of its own does not end the others. A signal goes into
+    /// the recording first, one that came before, too.
+    #[must_use]
+    pub fn of_run(&self, recorder: &Recorder) -> Interrupt {
+        let interrupt = Interrupt::default();
+        let (signals, recorder, own) = (self.clone(), recorder.clone(), interrupt.clone());
+        tokio::spawn(async move {
+            signals.first.cancelled().await;
+            let by = signals.heard().unwrap_or_default().to_owned();
+            recorder.record(Event::Aborted { by });
+            own.abort.cancel();
+            signals.second.cancelled().await;
+            own.hurry.cancel();
+        });
+        interrupt
     }
 }

@@ -43,7 +43,7 @@ impl Milestones {
             sender.send_modify(|r| match milestone {
                 Milestone::Dispatched => r.dispatched = Some(at_us),
                 Milestone::Healed => r.healed = Some(at_us),
-                Milestone::Settled => r.settled = Some(at_us),
+                Milestone::Settled => r.settled = r.settled.or(Some(at_us)),
             });
         }
     }

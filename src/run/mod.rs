@@ -8,6 +8,7 @@ mod engine;
 mod guardian;
 mod heal;
 mod interrupt;
+mod leftovers;
 mod milestones;
 mod replicas;
 mod settled;
@@ -17,4 +18,4 @@ mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
 pub use guardian::{GuardianCommand, GuardianError};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Signals};

@@ -1,15 +1,21 @@
 //! How many replicas are healthy while a service is being changed.
 
+use std::convert::Infallible;
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::bench::Bench;
 use crate::model::Action;
 use crate::scenario::plan::StepPlan;
 use crate::timeline::event::{Event, Level};
 
+/// An engine that takes longer for one count has not counted.
+const COUNTED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Records the number of healthy replicas of the step's service at each change, for steps that change a service as a
-/// whole. Looks at every engine event and four times a second; never returns but for other steps.
-pub(super) async fn watch_replicas(bench: &Bench, step: &StepPlan) {
+/// whole. Looks at every engine event and four times a second, until it is dropped.
+pub(super) async fn watch_replicas(bench: &Bench, step: &StepPlan) -> Infallible {
     let (Action::Update { target, .. } | Action::Scale { target, .. }) = &step.action else {
         return std::future::pending().await;
     };
@@ -18,7 +24,12 @@ pub(super) async fn watch_replicas(bench: &Bench, step: &StepPlan) {
     let mut known_us = bench.now_us();
     let mut unsaid = true;
     loop {
-        match bench.stack.replicas(target).await {
+        let counted = timeout(COUNTED_WITHIN, bench.stack.replicas(target)).await;
+        let counted = match counted {
+            Ok(counted) => counted.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {COUNTED_WITHIN:?}")),
+        };
+        match counted {
             Ok(replicas) => {
                 known_us = bench.now_us();
                 let healthy = u32::try_from(replicas.iter().filter(|c| c.healthy()).count())
@@ -40,7 +51,7 @@ pub(super) async fn watch_replicas(bench: &Bench, step: &StepPlan) {
                     source: "engine".to_owned(),
                     from_us: known_us,
                     to_us,
-                    why: error.to_string(),
+                    why: error.clone(),
                 });
                 known_us = to_us;
                 if std::mem::take(&mut unsaid) {

@@ -8,9 +8,13 @@ use crate::model::{Action, Component};
 use crate::scenario::plan::StepPlan;
 use crate::timeline::tally::{Readmission, WatchFacts, settle_us, watch_end};
 
-/// Waits until the step's watch is over. False if the load ended first. Called when the fault is over.
-pub(super) async fn settled(bench: &Bench, step: &StepPlan, effect_us: Option<i64>) -> bool {
-    let over_us = bench.now_us();
+/// Waits until the watch of a step whose fault was over at `over_us` is. False if the load ended first.
+pub(super) async fn settled(
+    bench: &Bench,
+    step: &StepPlan,
+    effect_us: Option<i64>,
+    over_us: i64,
+) -> bool {
     let victims = bench.victims.of(&step.name);
     let settle_us = longest_settle_us(bench);
     loop {

@@ -9,6 +9,8 @@ use crate::model::{Component, ComponentId, RunState};
 #[derive(Default)]
 pub(super) struct Taken {
     by: Mutex<BTreeMap<ComponentId, String>>,
+    /// Components that were given back, and when.
+    given_back: Mutex<Vec<(ComponentId, i64)>>,
     /// Held from reading the components to the end of choosing, so that no two steps choose from the same list.
     pub(super) choosing: tokio::sync::Mutex<()>,
 }
@@ -21,9 +23,26 @@ impl Taken {
     }
 
     /// All that the step took may be taken again.
-    pub(super) fn release(&self, step: &str) {
+    pub(super) fn release(&self, step: &str, at_us: i64) {
         let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
-        by.retain(|_, taker| taker != step);
+        let mut given_back = self
+            .given_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let gone = by.extract_if(.., |_, taker| taker == step);
+        given_back.extend(gone.map(|(id, _)| (id, at_us)));
+    }
+
+    /// Whether a step holds this component, or gave it back at `since_us` or later: what it does may be that step's
+    /// doing.
+    pub(super) fn meddled(&self, id: &ComponentId, since_us: i64) -> bool {
+        let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_back = self
+            .given_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lately = |(other, at_us): &(ComponentId, i64)| other == id && *at_us >= since_us;
+        by.contains_key(id) || given_back.iter().any(lately)
     }
 
     /// The components without those that are taken and still seem to run: a fault that has not landed yet leaves its

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 
 use super::ready::Prober;
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Unheard,
+    Verified,
 };
 use crate::model::{
     Component, ComponentId, ExternalSpec, Health, Injection, Ready, RunState, StackEvent, Undo,
@@ -150,9 +151,13 @@ impl Stack for ExternalStack {
         self.project("an undo")?.verify(undo).await
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
         match &self.project {
-            Some(project) => project.watch(events).await,
+            Some(project) => project.watch(events, unheard).await,
             None => Ok(()),
         }
     }

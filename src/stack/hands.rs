@@ -51,7 +51,10 @@ fn acting(run: &str) -> io::Result<Vec<Stat>> {
         };
         // Unreadable is another user's, and none that firedrill started.
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        if environ.split(|b| *b == 0).any(|line| line == mark.as_bytes()) {
+        if environ
+            .split(|b| *b == 0)
+            .any(|line| line == mark.as_bytes())
+        {
             found.extend(Stat::of(pid).and_then(|stat| stat.again()));
         }
     }

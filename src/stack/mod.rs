@@ -27,7 +27,7 @@ pub use group::GroupGuard;
 pub use hands::{hand, stay_hands};
 pub use ports::free_ports;
 pub use process::start_order;
-pub use seam::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Verified};
+pub use seam::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unheard, Verified};
 pub use secrets::SecretStore;
 pub use supports::{revives, supports};
 pub use surroundings::Surroundings;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::model::{
     Component, ComponentId, Injection, Part, StackEvent, Template, TemplateError, Undo,
@@ -97,6 +98,19 @@ pub struct OwnedThing {
     pub name: String,
 }
 
+/// A stretch in which an engine's events could not be followed: what it reported then may be lost.
+#[derive(Debug, Clone)]
+pub struct Unheard {
+    /// When the engine was heard last.
+    pub from: Instant,
+    /// When it answered again, or was asked in vain.
+    pub to: Instant,
+    /// Whether it answered.
+    pub over: bool,
+    /// What happened.
+    pub why: String,
+}
+
 /// A platform. One value stands for one stack of one run.
 ///
 /// Every method that touches the stack may be called again after a failure; `undo` is idempotent.
@@ -128,9 +142,13 @@ pub trait Stack: Send + Sync {
     /// Reads back whether the state holds.
     async fn verify(&self, undo: &Undo) -> Result<Verified, StackError>;
 
-    /// Starts reporting engine events into `events`, from now until the receiver is dropped. Returns once events
-    /// are certain to be seen.
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError>;
+    /// Starts reporting engine events into `events`, from now until the receiver is dropped, and into `unheard` when
+    /// they could not be followed meanwhile. Returns once events are certain to be seen.
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError>;
 
     /// Appends the components' logs since `since_ns` (wall clock) to the file at `path`, for a person to read.
     async fn logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError>;

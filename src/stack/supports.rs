@@ -62,7 +62,12 @@ fn process(action: &Action) -> Result<(), String> {
             Err("there is no inside of a process to run it in; use `command`, which runs where firedrill runs".to_owned())
         }
         Action::Update { change, .. } => match change {
-            UpdateChange::Env(_) | UpdateChange::Command(_) | UpdateChange::By { .. } => Ok(()),
+            UpdateChange::Env(_) | UpdateChange::Command(_) => Ok(()),
+            UpdateChange::By { .. } => Err(
+                "only firedrill starts these processes, so nothing would show that the tool did; update their `env` or \
+                 `command`, or run the tool as a `command`"
+                    .to_owned(),
+            ),
             UpdateChange::Image(_) => Err("a process has no image; update its `env` or `command`".to_owned()),
         },
     }
@@ -126,6 +131,22 @@ mod tests {
             change,
             keep: false,
         }
+    }
+
+    #[test]
+    fn a_tool_updates_only_what_it_can_be_seen_to_start() {
+        let by = || {
+            update(UpdateChange::By {
+                run: vec![Template::literal("deploy")],
+                undo: None,
+            })
+        };
+        let process = StackSpec::Process(ProcessSpec {
+            services: BTreeMap::new(),
+            ready: None,
+        });
+        assert!(supports(&process, &by()).unwrap_err().contains("`command`"));
+        assert_eq!(supports(&external(Some("shop")), &by()), Ok(()));
     }
 
     #[test]

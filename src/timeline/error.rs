@@ -40,7 +40,9 @@ pub enum TimelineError {
         path: PathBuf,
     },
     /// Another process acts for the run.
-    #[error("the run in {path} is going on, or is being mended by another process; wait for its end")]
+    #[error(
+        "the run in {path} is going on, or is being mended by another process; wait for its end"
+    )]
     Busy {
         /// The run's directory.
         path: PathBuf,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Component, ComponentId, Injection, StackEventKind, StackSpec, Undo};
+use crate::model::{Component, ComponentId, Injection, StackEventKind, StackSpec, Template, Undo};
 
 /// Version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
@@ -216,6 +216,9 @@ pub enum Event {
         victim: Option<ComponentId>,
         /// The query as asked.
         query: String,
+        /// The query as the scenario has it, which tells it from another where its variables are not known any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<Template>,
         /// `[from, to]` stretches in which its result was not empty, by Prometheus' evaluation times.
         spans: Vec<(i64, i64)>,
     },

@@ -122,6 +122,20 @@ impl Recording {
             damage,
         })
     }
+
+    /// Adds records that its run could not write any more. The recording stays as incomplete as it is.
+    pub fn remember(&mut self, events: Vec<Event>) {
+        for event in events {
+            if !self.entries.iter().any(|e| e.event == event) {
+                let (seq, at_us) = self.entries.last().map_or((0, 0), |e| (e.seq, e.at_us));
+                self.entries.push(Entry {
+                    seq: seq + 1,
+                    at_us,
+                    event,
+                });
+            }
+        }
+    }
 }
 
 /// Both tables of names, as the journal defines them.

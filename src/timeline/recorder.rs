@@ -320,8 +320,7 @@ mod tests {
             (OpenOptions::new().append(true).open(&path).unwrap(), path)
         };
         let recorder =
-            Recorder::start(full(), Some(full()), 0, Clock::start(), Redactor::default())
-                .unwrap();
+            Recorder::start(full(), Some(full()), 0, Clock::start(), Redactor::default()).unwrap();
         let error = recorder
             .record_synced(Event::Phase(Phase::Warmup))
             .await

@@ -81,6 +81,7 @@ mod tests {
             step: None,
             undo: Undo::Running {
                 component: ComponentId::new("postgres", 1),
+                since_ns: None,
             },
         };
         let mut redacted = owed.clone();

@@ -59,8 +59,7 @@ fn cut_torn_line(mut file: &File, path: &Path) -> Result<(), TimelineError> {
     if end == length.len() {
         return Ok(());
     }
-    file.set_len(end)
-        .map_err(|e| TimelineError::write(path, e))
+    file.set_len(end).map_err(|e| TimelineError::write(path, e))
 }
 
 /// The id of this boot (random(4)); empty where it cannot be read.

@@ -226,7 +226,11 @@ impl Writer {
         for record in records {
             requests_file::encode(record, &mut bytes);
         }
-        if self.requests.as_mut().is_some_and(|r| r.write(&bytes, shared)) {
+        if self
+            .requests
+            .as_mut()
+            .is_some_and(|r| r.write(&bytes, shared))
+        {
             self.written += records.len() as u64;
             self.crc = crc32c::crc32c_append(self.crc, &bytes);
         } else {

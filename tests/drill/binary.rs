@@ -79,9 +79,12 @@ impl Folder {
 
     /// Lets it run.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running<'_> {
+        self.start_command(self.command(arguments))
+    }
+
+    pub(crate) fn start_command(&self, mut command: Command) -> Running<'_> {
         let log = |name: &str| fs::File::create(self.path().join(name)).unwrap();
-        let child = self
-            .command(arguments)
+        let child = command
             .stdout(log("stdout"))
             .stderr(log("stderr"))
             .spawn()
@@ -172,9 +175,12 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Waits for its end.

@@ -5,6 +5,8 @@
 )]
 
 mod commands;
+mod disk;
+mod interrupts;
 mod refusals;
 mod signals;
 

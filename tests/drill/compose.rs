@@ -4,12 +4,15 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod endless;
 pub(crate) mod engine;
 mod failures;
 mod faults;
 mod orphans;
 mod promises;
 mod reach;
+mod signals;
+mod unheard;
 mod updates;
 
 use std::time::Duration;

@@ -57,7 +57,7 @@ pub(crate) async fn holds_its_promises(bed: &dyn Bed) {
 async fn all_promises(bed: &dyn Bed) {
     let stack = bed.open();
     let (sender, mut events) = unbounded_channel();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     stack.up().await.unwrap();
     stands(bed, &*stack).await;
     for injection in injections(bed) {

@@ -6,8 +6,11 @@
 
 mod bench;
 mod deletions;
+mod interruptions;
 mod lies;
 mod method;
+mod moody;
+mod tools;
 
 use std::fs;
 

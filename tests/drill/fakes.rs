@@ -32,7 +32,7 @@ async fn world() -> (FakeWorld, FakeStack, UnboundedReceiver<StackEvent>) {
     let stack = FakeStack::new(world.clone(), context(Path::new("/nowhere"), "fake"));
     stack.up().await.unwrap();
     let (sender, events) = unbounded_channel();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     (world, stack, events)
 }
 
@@ -49,7 +49,10 @@ fn kill(mode: KillMode) -> Injection {
 }
 
 fn running() -> Undo {
-    Undo::Running { component: first() }
+    Undo::Running {
+        component: first(),
+        since_ns: None,
+    }
 }
 
 /// What four calls in a row get now.

@@ -196,6 +196,7 @@ async fn a_component_ends_with_all_that_descends_from_it() {
         stack.up().await.unwrap();
         let undo = Undo::Running {
             component: first("one"),
+            since_ns: None,
         };
         let family_of = |owned: usize| {
             let stack = &stack;
@@ -318,7 +319,7 @@ async fn a_death_nobody_ordered_is_reported_at_once() {
     let bed = Processes::of([("one", script("exec sleep 600"))]);
     let stack = bed.open();
     let (sender, mut events) = unbounded_channel::<StackEvent>();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     stack.up().await.unwrap();
     assert_eq!(events.recv().await.unwrap().kind, StackEventKind::Started);
     let component = stack.component(&first("one")).await.unwrap();
@@ -349,7 +350,7 @@ async fn a_restart_is_one_death_and_one_start_in_that_order() {
     let stack = bed.open();
     stack.up().await.unwrap();
     let (sender, mut events) = unbounded_channel::<StackEvent>();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     let restart = Injection::Restart {
         component: first("one"),
         grace: Duration::from_secs(2),

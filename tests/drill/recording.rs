@@ -45,6 +45,7 @@ fn owed() -> Event {
         step: Some("kill".into()),
         undo: Undo::Running {
             component: ComponentId::new("backend", 2),
+            since_ns: None,
         },
     }
 }

@@ -66,9 +66,21 @@ fn kill_and_compare<S: PartialEq + Debug>(
     let took = begun.elapsed();
     until("the guardian's leave", || gone(watching));
     let journal = Journal::read(&run.join("journal.ndjson")).unwrap();
-    assert_eq!(left_owed(&journal), [], "killed {delay:?} after the undo was written down");
-    assert_eq!(journal.damage, [], "killed {delay:?} after the undo was written down");
-    assert_eq!(state(), before, "killed {delay:?} after the undo was written down");
+    assert_eq!(
+        left_owed(&journal),
+        [],
+        "killed {delay:?} after the undo was written down"
+    );
+    assert_eq!(
+        journal.damage,
+        [],
+        "killed {delay:?} after the undo was written down"
+    );
+    assert_eq!(
+        state(),
+        before,
+        "killed {delay:?} after the undo was written down"
+    );
     assert!(!run.join("run.lock").exists());
     took
 }

@@ -4,6 +4,7 @@ use super::super::Verdict;
 use super::super::result::{Figure, Judgement};
 use super::super::testing::{HEALED, KILLED, S, Script, ZERO, backend, labels, rules};
 use super::{only, verdict};
+use crate::model::Template;
 use crate::timeline::event::{AlertSpan, AlertState, Event};
 
 pub(super) const ALERT: &str = "alerts:
@@ -72,6 +73,13 @@ fn an_alert_that_does_not_come_is_a_miss_if_somebody_watched() {
     };
     let j = alert(|s| s.alert().and(S, skew()));
     assert_eq!(j.objectives[0].verdict, Verdict::Inconclusive);
+    // Nobody knows how far off its clock was.
+    let j = alert(|s| s.alert().without(|e| matches!(e, Event::Skew { .. })));
+    for o in &j.objectives {
+        assert_eq!(o.verdict, Verdict::Inconclusive, "{o:#?}");
+        let said = o.evidence.join(" ");
+        assert!(said.contains("never measured"), "{said}");
+    }
 }
 
 #[test]
@@ -119,7 +127,8 @@ fn detection_counts_from_the_dispatch() {
     let detected = |spans: Vec<(i64, i64)>| Event::Detected {
         step: "lose-one".to_owned(),
         victim: Some(backend(2)),
-        query: "up == 0".to_owned(),
+        query: "up{instance=\"127.0.0.1\"} == 0".to_owned(),
+        written: None,
         spans,
     };
     let with = |spans: &[(i64, i64)]| {
@@ -145,6 +154,41 @@ fn detection_counts_from_the_dispatch() {
     );
     let j = verdict(objective, |plan| Script::drill(plan, 0));
     assert_eq!(only(&j).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_another_query_detected_proves_nothing() {
+    let asked = |objective: &str, query: &str, written: Option<&str>| {
+        let event = Event::Detected {
+            step: "lose-one".to_owned(),
+            victim: Some(backend(2)),
+            query: query.to_owned(),
+            written: written.map(|w| Template::parse(w).unwrap()),
+            spans: vec![(KILLED + 6 * S, HEALED)],
+        };
+        let objective =
+            format!("detection: {{ lose-one: {{ promql: '{objective}', within: 10s }} }}");
+        let j = verdict(&objective, |plan| {
+            Script::drill(plan, 0).and(ZERO + 71 * S, event.clone())
+        });
+        (only(&j).verdict, only(&j).evidence.join(" "))
+    };
+    let (other, why) = asked("absent(up)", "up == 0", Some("up == 0"));
+    assert_eq!(other, Verdict::Inconclusive);
+    assert!(why.contains("another query"), "{why}");
+    // Of another victim, or another address.
+    let (other, _) = asked("up{i=\"${victim}\"} == 0", "up{i=\"backend/1\"} == 0", None);
+    assert_eq!(other, Verdict::Inconclusive);
+    let (a, b) = ("up{i=\"${addr:backend}\"}", "up{i=\"${addrs:backend}\"}");
+    let (other, _) = asked(b, "up{i=\"127.0.0.1:1\"}", Some(a));
+    assert_eq!(other, Verdict::Inconclusive);
+    // The same, written as it was or with its variables filled in.
+    let (same, why) = asked(a, "up{i=\"127.0.0.1:1\"}", Some(a));
+    assert_eq!(same, Verdict::Pass, "{why}");
+    let (same, why) = asked("up{i=\"${victim}\"}", "up{i=\"backend/2\"}", None);
+    assert_eq!(same, Verdict::Pass, "{why}");
+    let (same, why) = asked("up == 0", "up == 0", Some("up == 0"));
+    assert_eq!(same, Verdict::Pass, "{why}");
 }
 
 #[test]

@@ -303,6 +303,22 @@ fn a_step_that_begins_right_after_the_heal_hides_the_return() {
 }
 
 #[test]
+fn a_window_holds_all_that_was_due_in_it_whosever_doing_it_was() {
+    // Its limit is on what callers saw in that time: a miss is one, and says that two steps may have made it.
+    let objective = "availability: { at_least: 99%, during: lose-one }";
+    let early = (10 * S, 11 * S);
+    let later = |s: Script| s.between(KILLED + 12 * S, KILLED + 14 * S, refuse);
+    let missed = with_second(objective, early, later);
+    assert_eq!(only(&missed).verdict, Verdict::Fail, "{:#?}", only(&missed));
+    let said = only(&missed).evidence.join(" ");
+    assert!(said.contains("another step began within it"), "{said}");
+    let met = with_second(objective, early, |s| s);
+    assert_eq!(only(&met).verdict, Verdict::Pass, "{:#?}", only(&met));
+    let said = only(&met).evidence.join(" ");
+    assert!(!said.contains("another step"), "{said}");
+}
+
+#[test]
 fn a_step_that_begins_after_the_watch_ends_the_stretch_that_would_close_an_episode() {
     // The watch ends settle after the heal; callers suffer in its last second, and the next step comes before they
     // were well for as long as settle.

@@ -31,6 +31,7 @@ fn full() -> (crate::scenario::Plan, Script) {
                 step: "lose-one".to_owned(),
                 victim: None,
                 query: "up == 0".to_owned(),
+                written: None,
                 spans: vec![(KILLED + 6 * S, HEALED)],
             },
         )

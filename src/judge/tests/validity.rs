@@ -26,6 +26,26 @@ fn too_little_evidence_is_no_pass_but_a_miss_all_the_same() {
 }
 
 #[test]
+fn latency_has_nothing_to_come_back_to_without_a_baseline() {
+    let steps = format!("{STEP}recovery: {{ latency_back: 10s }}\n");
+    let plan = plan_with(&steps, "");
+    let judged = |script: Script| judge(&plan, &script.recording());
+    let j = judged(Script::drill(&plan, 0));
+    assert_eq!(only(&j).verdict, Verdict::Pass, "{:#?}", only(&j));
+    let slow = |r: &mut RequestRecord| r.done_us = r.due_us + S;
+    let j = judged(Script::drill(&plan, 0).between(KILLED, ZERO + 60 * S, slow));
+    assert_eq!(only(&j).verdict, Verdict::Fail, "{:#?}", only(&j));
+    for nothing in [refuse as fn(&mut RequestRecord), |r| {
+        (r.outcome, r.good) = (Outcome::Dropped, false)
+    }] {
+        let script = Script::drill(&plan, 0).between(ZERO, KILLED, nothing);
+        let j = judged(script.between(KILLED, ZERO + 60 * S, slow));
+        assert_eq!(only(&j).verdict, Verdict::Inconclusive, "{:#?}", only(&j));
+        assert!(only(&j).evidence.join(" ").contains("no p99"));
+    }
+}
+
+#[test]
 fn a_late_generator_is_judged_both_ways() {
     let stalled = |plan: &crate::scenario::Plan, bad: bool| {
         Script::drill(plan, 0).between(ZERO + 50 * S, ZERO + 51 * S, move |r| {

@@ -110,6 +110,7 @@ impl Prometheus {
             step: asked.step.clone(),
             victim: asked.victim.clone(),
             query: asked.query.clone(),
+            written: Some(asked.written.clone()),
             spans: shown(&series, grid).into_iter().map(ours).collect(),
         });
         Ok(())

@@ -299,12 +299,9 @@ impl Checker<'_> {
         self.services.targets.as_ref()?.get(service)?.replicas
     }
 
-    /// Where the number of replicas is known, a step must not take more than there are, nor what the guard keeps.
+    /// A step must not leave fewer than the guard keeps, nor take more than there are where their number is known.
     fn members_suffice(&mut self, at: Span, action: &Action, guards: &Guards) {
         let Some(service) = action.target() else {
-            return;
-        };
-        let Some(replicas) = self.replicas(service) else {
             return;
         };
         if let Action::Scale { replicas: left, .. } = action
@@ -317,7 +314,7 @@ impl Checker<'_> {
             self.problems
                 .push(Problem::invalid(at, message).help("leave more, or lower the guard"));
         }
-        let Some(take) = action.take() else {
+        let (Some(take), Some(replicas)) = (action.take(), self.replicas(service)) else {
             return;
         };
         let taken = match take {

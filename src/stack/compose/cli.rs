@@ -3,15 +3,22 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::exec::tail;
 use crate::stack::{DockerEnv, GroupGuard, StackError, hand};
 
 /// How much of what it said an error repeats.
 const TAIL: usize = 1500;
+
+/// How long an answer may take that needs no engine: its version, and a file read.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take to build, pull and start: as long as any image takes, but not for ever.
+const DONE_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Variables of Compose's own that would change what the scenario asks for.
 const NOT_INHERITED: [&str; 5] = [
@@ -88,8 +95,13 @@ impl Cli {
         };
         for command in [&["docker", "compose"] as &[&str], &["docker-compose"]] {
             cli.command = command;
-            let said = cli.base().args(["version", "--short"]).output().await;
-            let Some(said) = said.ok().filter(|o| o.status.success()) else {
+            let asked = cli.base().args(["version", "--short"]).output();
+            let said = timeout(ANSWERED_WITHIN, asked).await;
+            let Some(said) = said
+                .ok()
+                .and_then(Result::ok)
+                .filter(|o| o.status.success())
+            else {
                 continue;
             };
             cli.generation = generation(&String::from_utf8_lossy(&said.stdout));
@@ -137,7 +149,9 @@ impl Cli {
             .arg(file)
             .args(&self.options)
             .args(args);
-        let output = command.output().await.map_err(|e| self.io(e))?;
+        let output = timeout(ANSWERED_WITHIN, command.output()).await;
+        let output = output.map_err(|_| self.endless("config", ANSWERED_WITHIN))?;
+        let output = output.map_err(|e| self.io(e))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -150,7 +164,7 @@ impl Cli {
     /// Runs a command on a resolved file. It may hold secrets, so it goes through a pipe and never lies on a disk.
     ///
     /// # Errors
-    /// [`StackError::NotUp`] with Compose's own words.
+    /// [`StackError::NotUp`] with Compose's own words, or if it takes longer than [`DONE_WITHIN`].
     pub(super) async fn run(&self, resolved: &str, args: &[&str]) -> Result<(), StackError> {
         let mut command = self.base();
         command.args(["--file", "-"]).args(&self.options).args(args);
@@ -168,7 +182,11 @@ impl Cli {
             }
             Ok(())
         };
-        let (fed, output) = tokio::join!(feed, child.wait_with_output());
+        let both = async { tokio::join!(feed, child.wait_with_output()) };
+        // The guard ends what does not end.
+        let (fed, output) = timeout(DONE_WITHIN, both)
+            .await
+            .map_err(|_| self.endless(&args.join(" "), DONE_WITHIN))?;
         group.ended();
         let output = output.map_err(|e| self.io(e))?;
         if output.status.success() {
@@ -178,6 +196,19 @@ impl Cli {
         Err(StackError::NotUp {
             why: format!("`{command} {}` failed: {}", args.join(" "), words(&output)),
         })
+    }
+
+    fn endless(&self, args: &str, within: Duration) -> StackError {
+        StackError::Engine {
+            engine: "Docker Compose".to_owned(),
+            why: format!(
+                "`{} {args}` did not end within {} and was killed",
+                self.command.join(" "),
+                humantime::format_duration(within)
+            ),
+            advice: "See by `docker info` whether the engine still answers, and pull or build the images beforehand if they take so long"
+                .to_owned(),
+        }
     }
 
     fn io(&self, source: std::io::Error) -> StackError {
@@ -209,6 +240,28 @@ fn words(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_never_ends_is_given_up_and_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let cli = Cli {
+            command: &["sh", "-c", "echo $$ > \"$PID_FILE\"; exec sleep 3600"],
+            generation: Generation::Two,
+            path: None,
+            run: "endless".to_owned(),
+            env: vec![("PID_FILE".to_owned(), pid.display().to_string())],
+            options: Vec::new(),
+        };
+        let given_up = cli.run("", &["up", "-d"]).await.unwrap_err().to_string();
+        assert!(
+            given_up.contains("up -d` did not end within 1h"),
+            "{given_up}"
+        );
+        assert!(given_up.contains("docker info"), "{given_up}");
+        let given_up = cli.config(Path::new("x.yml")).await.unwrap_err();
+        assert!(given_up.to_string().contains("within 1m"), "{given_up}");
+    }
 
     #[test]
     fn generations_are_told_by_their_version() {

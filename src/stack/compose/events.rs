@@ -7,11 +7,12 @@ use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout};
 
 use super::containers::{Container, PROJECT, identity, wall_ns};
-use super::engine::Project;
+use super::engine::{Project, chain};
 use crate::model::{ComponentId, Health, StackEvent, StackEventKind, When};
-use crate::stack::StackError;
+use crate::stack::{StackError, Unheard};
 
 const WANTED: [&str; 11] = [
     "create",
@@ -29,6 +30,21 @@ const WANTED: [&str; 11] = [
 
 /// Pause before a broken stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);
+/// How long an engine whose stream broke is given for one answer.
+const ASKED: Duration = Duration::from_secs(2);
+/// How long an engine is given to tell what it remembers.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the engine knows of signals that it has sent to a running container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signals {
+    /// None.
+    None,
+    /// At least one.
+    Sent,
+    /// It runs since before the fault, and the engine does not remember all that happened since.
+    Forgotten,
+}
 
 impl Project {
     /// The engine's wall clock, in ns since 1970.
@@ -48,39 +64,75 @@ impl Project {
             })
     }
 
-    /// Whether the engine has sent a running container a signal since its start, as far as it remembers (256 events
-    /// of every kind).
+    /// Whether the engine has sent a running container a signal since its start. It remembers the last 256 events of
+    /// every kind, which health checks alone can fill in seconds: `since_ns` is from when on it must remember all.
     ///
     /// # Errors
     /// The engine's.
-    pub(super) async fn signalled(&self, container: &Container) -> Result<bool, StackError> {
+    pub(super) async fn signals(
+        &self,
+        container: &Container,
+        since_ns: Option<i64>,
+    ) -> Result<Signals, StackError> {
         let Some(started) = container.component().started_ns else {
-            return Ok(false);
+            return Ok(Signals::None);
         };
-        let filters = HashMap::from([
+        let until = self.engine_ns().await?;
+        let kills = HashMap::from([
             ("container", vec![container.handle()]),
             ("event", vec!["kill"]),
         ]);
-        let options = EventsOptionsBuilder::default()
-            .since(&timestamp(started))
-            .until(&timestamp(self.engine_ns().await?))
-            .filters(&filters)
-            .build();
-        match Box::pin(self.docker.events(Some(options))).next().await {
-            None => Ok(false),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(e)) => Err(self.error("ask for the events", &container.id, &e)),
+        if self.remembered(started, until, &kills).await?.is_some() {
+            return Ok(Signals::Sent);
         }
+        let Some(since) = since_ns.filter(|since| started <= *since) else {
+            return Ok(Signals::None);
+        };
+        let oldest = self.remembered(1, until, &HashMap::new()).await?;
+        let at = oldest.and_then(|event| event.time_nano);
+        Ok(match at {
+            Some(at) if at <= since => Signals::None,
+            Some(_) | None => Signals::Forgotten,
+        })
+    }
+
+    /// The oldest event of a stretch that the engine remembers.
+    async fn remembered(
+        &self,
+        from_ns: i64,
+        until_ns: i64,
+        filters: &HashMap<&str, Vec<&str>>,
+    ) -> Result<Option<EventMessage>, StackError> {
+        let options = EventsOptionsBuilder::default()
+            .since(&timestamp(from_ns))
+            .until(&timestamp(until_ns))
+            .filters(filters)
+            .build();
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        let Ok(first) = timeout(TOLD_WITHIN, events.next()).await else {
+            return Err(StackError::Call {
+                call: "ask for the events".to_owned(),
+                component: self.endpoint.to_string(),
+                why: format!(
+                    "no answer within {TOLD_WITHIN:?}; see by `docker info` whether the engine still answers"
+                ),
+            });
+        };
+        first
+            .transpose()
+            .map_err(|e| self.error("ask for the events", &self.name, &e))
     }
 
     /// Reports events from now on, until nobody listens. The engine replays what happened since a given time on its
-    /// own clock, so nothing is lost between this call and the stream's opening, nor where a stream breaks off.
+    /// own clock, so nothing is lost between this call and the stream's opening. Where a stream breaks off it replays
+    /// what it remembers; one that was started anew remembers nothing, so that stretch is reported as unheard.
     ///
     /// # Errors
     /// The engine's.
     pub(super) async fn watch(
         &self,
         events: UnboundedSender<StackEvent>,
+        unheard: UnboundedSender<Unheard>,
     ) -> Result<(), StackError> {
         let mut since = self.engine_ns().await?;
         // Events of networks name containers by id alone.
@@ -90,26 +142,58 @@ impl Project {
         }
         let project = self.clone();
         tokio::spawn(async move {
-            while !events.is_closed() {
+            loop {
                 let mut stream = Box::pin(project.docker.events(Some(options(since))));
-                loop {
+                let broken = loop {
                     let next = tokio::select! {
                         next = stream.next() => next,
                         () = events.closed() => return,
                     };
-                    // An error or the end: opened again from the last event seen.
-                    let Some(Ok(message)) = next else { break };
+                    // Opened again from the last event seen.
+                    let message = match next {
+                        Some(Ok(message)) => message,
+                        Some(Err(error)) => break chain(&error),
+                        None => break "it closed the stream".to_owned(),
+                    };
                     since = message.time_nano.map_or(since, |at| at + 1);
                     if let Some(event) = translate(&message, &project.name, &mut known)
                         && events.send(event).is_err()
                     {
                         return;
                     }
+                };
+                tokio::select! {
+                    () = project.await_engine(&broken, &unheard) => {}
+                    () = events.closed() => return,
                 }
-                tokio::time::sleep(REOPEN).await;
             }
         });
         Ok(())
+    }
+
+    /// Returns when the engine answers again. Whatever ends the wait, the stretch is reported up to the last try.
+    async fn await_engine(&self, broken: &str, unheard: &UnboundedSender<Unheard>) {
+        let why = format!(
+            "the stream of events from {} broke: {broken}",
+            self.endpoint
+        );
+        let mut from = Instant::now();
+        loop {
+            tokio::time::sleep(REOPEN).await;
+            let answered = timeout(ASKED, self.engine_ns()).await;
+            let (to, over) = (Instant::now(), matches!(answered, Ok(Ok(_))));
+            // A listener that does not want to know of it is not owed it.
+            let _unwanted = unheard.send(Unheard {
+                from,
+                to,
+                over,
+                why: why.clone(),
+            });
+            if over {
+                return;
+            }
+            from = to;
+        }
     }
 }
 

@@ -32,15 +32,15 @@ impl Project {
                         host_kill::reach(self, &container)?;
                     }
                 }
-                Ok(running(component))
+                self.running(component).await
             }
             Injection::Stop { component, .. } => {
                 self.alive(component, "stop").await?;
-                Ok(running(component))
+                self.running(component).await
             }
             Injection::Restart { component, .. } => {
                 self.find(component).await?;
-                Ok(running(component))
+                self.running(component).await
             }
             Injection::Pause { component } => {
                 let container = self.alive(component, "pause").await?;
@@ -179,6 +179,13 @@ impl Project {
         done.map_err(|e| self.error("restart", &container.id, &e))
     }
 
+    async fn running(&self, component: &ComponentId) -> Result<Undo, StackError> {
+        Ok(Undo::Running {
+            component: component.clone(),
+            since_ns: Some(self.engine_ns().await?),
+        })
+    }
+
     /// A component that runs, frozen or not.
     async fn alive(&self, id: &ComponentId, call: &str) -> Result<Container, StackError> {
         let container = self.find(id).await?;
@@ -213,12 +220,6 @@ pub(super) fn texts(
     place: &str,
 ) -> Result<Vec<String>, StackError> {
     templates.iter().map(|t| text(t, secrets, place)).collect()
-}
-
-fn running(component: &ComponentId) -> Undo {
-    Undo::Running {
-        component: component.clone(),
-    }
 }
 
 /// A drill of the restart policy needs one.

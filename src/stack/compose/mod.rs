@@ -30,7 +30,9 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, mpsc};
 
 use self::engine::Project;
-use super::{Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Verified};
+use super::{
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
+};
 use crate::model::{Component, ComposeSpec, Injection, StackEvent, Undo};
 
 /// A Compose project. Nothing is remembered between calls: every call asks the engine.
@@ -115,8 +117,12 @@ impl Stack for ComposeStack {
         self.project().await?.verify(undo).await
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
-        self.project().await?.watch(events).await
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
+        self.project().await?.watch(events, unheard).await
     }
 
     async fn logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError> {

@@ -150,7 +150,7 @@ impl Project {
                 (None, None) => return Err(lost(&format!("{service}/{index}"), wanted)),
             }
             let replica = self.find(&ComponentId::new(service, *index)).await?;
-            self.set_running(&replica).await?;
+            self.set_running(&replica, None).await?;
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Project {
             if kept.holds_a_place() {
                 self.remove_others(group, kept).await?;
             }
-            self.set_running(kept).await?;
+            self.set_running(kept, None).await?;
             let restarts = kept.inspect.restart_count.unwrap_or(0);
             self.settle(&kept.id, kept.handle(), restarts).await?;
             self.remove_others(group, kept).await?;

@@ -75,7 +75,7 @@ impl Project {
                     .collect::<Vec<_>>()
                     .join(", "),
             })?;
-            self.set_running(one).await?;
+            self.set_running(one, None).await?;
         }
         for made in besides(&all, service, indexes) {
             self.remove_gracefully(made).await?;

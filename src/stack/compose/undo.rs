@@ -3,6 +3,7 @@
 
 use super::containers::Container;
 use super::engine::Project;
+use super::events::Signals;
 use super::inject::texts;
 use super::networks::Connection;
 use super::settle::grace;
@@ -17,9 +18,16 @@ impl Project {
     pub(super) async fn undo(&self, undo: &Undo, secrets: &dyn Resolve) -> Result<(), StackError> {
         match undo {
             Undo::Down => self.down().await,
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running {
+                component,
+                since_ns,
+            } => {
                 let container = self.find(component).await?;
-                self.set_running(&container).await
+                self.set_running(&container, *since_ns).await
+            }
+            Undo::Unpaused { component } => {
+                let container = self.find(component).await?;
+                self.set_running(&container, None).await
             }
             Undo::Connected {
                 component,
@@ -70,9 +78,11 @@ impl Project {
                 })
             }
             // What was frozen ran before: had it ended meanwhile, only running again makes it what it was.
-            Undo::Running { component } | Undo::Unpaused { component } => {
-                self.runs(component).await
-            }
+            Undo::Running {
+                component,
+                since_ns,
+            } => self.runs(component, *since_ns).await,
+            Undo::Unpaused { component } => self.runs(component, None).await,
             Undo::Connected {
                 component,
                 network,
@@ -103,42 +113,58 @@ impl Project {
     }
 
     /// Running, and passing its health check where it has one.
-    async fn runs(&self, component: &ComponentId) -> Result<Verified, StackError> {
+    async fn runs(
+        &self,
+        component: &ComponentId,
+        since_ns: Option<i64>,
+    ) -> Result<Verified, StackError> {
         let container = self.find(component).await?;
-        let seen = match (container.state(), container.health()) {
-            (RunState::Running, _) if self.signalled(&container).await? => {
-                "running, but was sent a signal"
-            }
-            (RunState::Running, Health::Unchecked | Health::Healthy) => return Ok(Verified::Holds),
-            (RunState::Running, Health::Starting) => "still to pass its health check",
-            (RunState::Running, Health::Unhealthy) => "unhealthy",
-            (RunState::Paused, _) => "paused",
-            (RunState::Restarting, _) => "restarting",
-            (RunState::Exited, _) => "not running",
+        let seen = match container.state() {
+            RunState::Running => match self.signals(&container, since_ns).await? {
+                Signals::Sent => "running, but was sent a signal",
+                Signals::Forgotten => {
+                    "running as before, and the engine does not know any more whether it was sent a signal"
+                }
+                Signals::None => match container.health() {
+                    Health::Unchecked | Health::Healthy => return Ok(Verified::Holds),
+                    Health::Starting => "still to pass its health check",
+                    Health::Unhealthy => "unhealthy",
+                },
+            },
+            RunState::Paused => "paused",
+            RunState::Restarting => "restarting",
+            RunState::Exited => "not running",
         };
         Ok(Verified::Not(format!("{component} is {seen}")))
     }
 
-    pub(super) async fn set_running(&self, container: &Container) -> Result<(), StackError> {
+    pub(super) async fn set_running(
+        &self,
+        container: &Container,
+        since_ns: Option<i64>,
+    ) -> Result<(), StackError> {
         match container.state() {
             RunState::Restarting => Ok(()),
             RunState::Exited => self.start(&container.id, container.handle()).await,
-            RunState::Running => self.outlive_signals(container).await,
+            RunState::Running => self.outlive_signals(container, since_ns).await,
             RunState::Paused => {
                 let done = self.docker.unpause_container(container.handle()).await;
                 done.map_err(|e| self.error("unpause", &container.id, &e))?;
-                self.outlive_signals(container).await
+                self.outlive_signals(container, since_ns).await
             }
         }
     }
 
     /// A container that runs may be about to end: it was signalled, and takes its time. Nobody would start it again
     /// then, for the signal has switched its restart policy off. Only a new start makes it what it was.
-    async fn outlive_signals(&self, container: &Container) -> Result<(), StackError> {
-        if self.signalled(container).await? {
-            self.restart(container, grace(container)).await
-        } else {
-            Ok(())
+    async fn outlive_signals(
+        &self,
+        container: &Container,
+        since_ns: Option<i64>,
+    ) -> Result<(), StackError> {
+        match self.signals(container, since_ns).await? {
+            Signals::None => Ok(()),
+            Signals::Sent | Signals::Forgotten => self.restart(container, grace(container)).await,
         }
     }
 }

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::world::{Change, NETWORK};
-use super::{Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Verified};
+use super::{
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
+};
 use crate::model::{Component, ComponentId, Health, Injection, RunState, StackEvent, Undo};
 
 pub use self::world::{FakeAnswer, FakeReply, FakeWorld, Lies};
@@ -144,6 +146,7 @@ impl Stack for FakeStack {
                 self.known(component)?;
                 Ok(Undo::Running {
                     component: component.clone(),
+                    since_ns: None,
                 })
             }
             Injection::Pause { component } => {
@@ -210,7 +213,7 @@ impl Stack for FakeStack {
         self.stumble()?;
         match undo {
             Undo::Down => return self.down().await,
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 self.known(component)?;
                 self.change([
                     (component.clone(), Change::Thaw),
@@ -251,7 +254,7 @@ impl Stack for FakeStack {
                 Some(left) => not(format!("{} is still there", left.name)),
                 None => Ok(Verified::Holds),
             },
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 Ok(self.all_serve(std::slice::from_ref(component)))
             }
             Undo::Connected {
@@ -294,8 +297,12 @@ impl Stack for FakeStack {
         }
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
-        self.world.settled(Instant::now()).watch(events);
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
+        self.world.settled(Instant::now()).watch(events, unheard);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::{ComponentId, FakeSpec, RunState, StackEvent, StackEventKind, When};
+use crate::stack::Unheard;
 
 /// The one network of a fake stack.
 pub(super) const NETWORK: &str = "fake";
@@ -69,6 +70,7 @@ pub(super) struct World {
     began: Instant,
     pending: Vec<(Instant, ComponentId, Change)>,
     watchers: Vec<mpsc::UnboundedSender<StackEvent>>,
+    deaf: Vec<mpsc::UnboundedSender<Unheard>>,
     script: Script,
 }
 
@@ -119,8 +121,21 @@ impl FakeWorld {
             began: Instant::now(),
             pending: Vec::new(),
             watchers: Vec::new(),
+            deaf: Vec::new(),
             script: Box::new(|_, _| None),
         })))
+    }
+
+    /// Claims that its events could not be followed for so long up to now.
+    pub fn unheard(&self, length: Duration) {
+        let to = Instant::now();
+        let gap = Unheard {
+            from: to - length,
+            to,
+            over: true,
+            why: "the engine was started anew".to_owned(),
+        };
+        self.lock().deaf.retain(|w| w.send(gap.clone()).is_ok());
     }
 
     /// Makes the platform deceive from here on.
@@ -219,8 +234,13 @@ impl World {
             .collect()
     }
 
-    pub(super) fn watch(&mut self, events: mpsc::UnboundedSender<StackEvent>) {
+    pub(super) fn watch(
+        &mut self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        unheard: mpsc::UnboundedSender<Unheard>,
+    ) {
         self.watchers.push(events);
+        self.deaf.push(unheard);
     }
 
     /// Nothing runs, and nothing is left to happen.

@@ -28,7 +28,8 @@ use self::found::Found;
 use self::logs::HandedOver;
 use super::ready::Prober;
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Unheard,
+    Verified,
 };
 use crate::model::{
     Component, ComponentId, Injection, ProcessSpec, Ready, StackEvent, StackEventKind, Undo, When,
@@ -219,6 +220,7 @@ impl Stack for ProcessStack {
                 self.victim(component, "prepare")?;
                 Ok(Undo::Running {
                     component: component.clone(),
+                    since_ns: None,
                 })
             }
             Injection::Pause { component } => {
@@ -284,7 +286,7 @@ impl Stack for ProcessStack {
     async fn undo(&self, undo: &Undo, _secrets: &dyn Resolve) -> Result<(), StackError> {
         match undo {
             Undo::Down => self.down().await,
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 self.thaw(component).await?;
                 self.start(component).await
             }
@@ -324,7 +326,7 @@ impl Stack for ProcessStack {
                 None => Verified::Holds,
             }),
             // A process that was frozen ran before: had it ended meanwhile, only running again makes it what it was.
-            Undo::Running { component } | Undo::Unpaused { component } => {
+            Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 self.all_serve(std::slice::from_ref(component), None).await
             }
             Undo::Replicas { service, indexes } => {
@@ -362,7 +364,11 @@ impl Stack for ProcessStack {
         }
     }
 
-    async fn watch(&self, events: mpsc::UnboundedSender<StackEvent>) -> Result<(), StackError> {
+    async fn watch(
+        &self,
+        events: mpsc::UnboundedSender<StackEvent>,
+        _: mpsc::UnboundedSender<Unheard>,
+    ) -> Result<(), StackError> {
         self.watchers
             .0
             .lock()

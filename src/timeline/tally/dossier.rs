@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{Outcome, RequestRecord};
 
-use super::latency_back::{Timed, latency_back};
+use super::latency_back::{LatencyReturn, Timed, latency_back};
 use super::{Episode, Standing, Trace, View, allowance, nearest_rank};
 
 /// The watch of a step, in µs since the run's zero.
@@ -63,8 +63,8 @@ pub struct Dossier {
     pub lost_us: i64,
     /// Longest time without a good completion, the watch's ends included.
     pub longest_gap_us: i64,
-    /// From the dispatch until latency stayed near the baseline's ([`latency_back`]).
-    pub latency_back_us: Option<i64>,
+    /// Whether and when latency was near the baseline's for good.
+    pub latency_back: LatencyReturn,
     /// Bad requests that a settle-long stretch may hold; `None` when the baseline was too short to tell.
     pub allowance: Option<u64>,
     /// What follows from the allowance.
@@ -148,6 +148,10 @@ pub fn dossier(input: &DossierInput<'_>) -> Dossier {
         .allowance
         .or_else(|| allowance(baseline.bad, baseline.requests, stretch as u64));
     let bad_count = bad.count() as u64;
+    let timed = mine.iter().map(|m| Timed {
+        due_us: m.due_us,
+        latency_us: (!m.bad).then(|| input.view.latency_us(m.record)),
+    });
     Dossier {
         settle_us: input.settle_us,
         slot_us: input.slot_us,
@@ -161,13 +165,7 @@ pub fn dossier(input: &DossierInput<'_>) -> Dossier {
             .unwrap_or(i64::MAX)
             .saturating_mul(input.slot_us),
         longest_gap_us: longest_gap(input.watch, &mine),
-        latency_back_us: baseline.p99_us().and_then(|p99| {
-            let timed = mine.iter().map(|m| Timed {
-                due_us: m.due_us,
-                latency_us: (!m.bad).then(|| input.view.latency_us(m.record)),
-            });
-            latency_back(timed, p99, input)
-        }),
+        latency_back: latency_back(timed, baseline.p99_us(), input),
         allowance: allowed,
         figures: allowed.map(|allowed| figures(input, &mine, allowed)),
     }

@@ -7,6 +7,30 @@ const FACTOR: i64 = 2;
 /// … this much more, µs.
 const MARGIN_US: i64 = 10_000;
 
+/// What the requests tell of latency's return. Lengths in µs from the dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LatencyReturn {
+    /// It was back so long after the dispatch; 0 if it never left.
+    After(i64),
+    /// The last stretch that could be seen was still over: it was not back by that stretch's begin.
+    NotBy(i64),
+    /// No settle-long stretch was whole.
+    NoStretch,
+    /// The baseline has no 99th percentile to compare with: it held no request, or over 1 % bad ones.
+    NoBaseline,
+}
+
+impl LatencyReturn {
+    /// When it was back, if it was seen to be.
+    #[must_use]
+    pub fn us(self) -> Option<i64> {
+        match self {
+            Self::After(us) => Some(us),
+            Self::NotBy(_) | Self::NoStretch | Self::NoBaseline => None,
+        }
+    }
+}
+
 /// Due time and latency of a request.
 pub(super) struct Timed {
     /// Sorted.
@@ -17,15 +41,18 @@ pub(super) struct Timed {
 
 /// µs from the dispatch until the 99th percentile of latency stayed under twice the baseline's plus 10 ms: to the first
 /// request due from which on every settle-long stretch that begins at a request within the watch, and that the load
-/// does not cut short, is under it. 0 if no stretch was ever over; `None` if the last one was, or there was none.
+/// does not cut short, is under it.
 ///
 /// The 99th percentile is the element ⌊0.99·n⌋ of the sorted latencies, so a stretch is over when so few requests are
 /// under the limit that this element is not one of them: a count, found for all stretches in one pass.
 pub(super) fn latency_back(
     requests: impl Iterator<Item = Timed>,
-    baseline_p99_us: i64,
+    baseline_p99_us: Option<i64>,
     input: &DossierInput<'_>,
-) -> Option<i64> {
+) -> LatencyReturn {
+    let Some(baseline_p99_us) = baseline_p99_us else {
+        return LatencyReturn::NoBaseline;
+    };
     let limit = FACTOR * baseline_p99_us + MARGIN_US;
     let mut due = Vec::new();
     // Requests under the limit before each.
@@ -35,8 +62,12 @@ pub(super) fn latency_back(
         let fast = r.latency_us.is_some_and(|us| us <= limit);
         under.push(under[under.len() - 1] + usize::from(fast));
     }
-    let load_end = due.last()? + input.slot_us;
-    let (mut end, mut back, mut whole) = (0, Some(input.watch.dispatched_us), false);
+    let Some(last) = due.last() else {
+        return LatencyReturn::NoStretch;
+    };
+    let load_end = last + input.slot_us;
+    let dispatched = input.watch.dispatched_us;
+    let (mut end, mut seen) = (0, LatencyReturn::NoStretch);
     for (begin, &t) in due.iter().enumerate() {
         if t >= input.watch.end_us || t + input.settle_us > load_end {
             break;
@@ -46,15 +77,15 @@ pub(super) fn latency_back(
         }
         let n = end - begin;
         let rank = ((0.99 * n as f64) as usize).min(n - 1);
-        whole = true;
-        if under[end] - under[begin] <= rank {
-            back = None;
-        } else if back.is_none() {
-            back = Some(t);
-        }
+        let over = under[end] - under[begin] <= rank;
+        seen = match seen {
+            _ if over => LatencyReturn::NotBy(t - dispatched),
+            LatencyReturn::NotBy(_) => LatencyReturn::After(t - dispatched),
+            LatencyReturn::NoStretch => LatencyReturn::After(0),
+            LatencyReturn::After(_) | LatencyReturn::NoBaseline => seen,
+        };
     }
-    back.filter(|_| whole)
-        .map(|back| back - input.watch.dispatched_us)
+    seen
 }
 
 #[cfg(test)]
@@ -65,7 +96,15 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     /// 100/s for 30 s from the dispatch at 0; slow within `slow`; baseline p99 of 20 ms, so the limit is 50 ms.
-    fn back(slow: std::ops::Range<i64>, latency_us: Option<i64>) -> Option<i64> {
+    fn back(slow: std::ops::Range<i64>, latency_us: Option<i64>) -> LatencyReturn {
+        back_from(slow, latency_us, Some(20_000))
+    }
+
+    fn back_from(
+        slow: std::ops::Range<i64>,
+        latency_us: Option<i64>,
+        baseline_p99_us: Option<i64>,
+    ) -> LatencyReturn {
         let doubt = Doubt::default();
         let input = DossierInput {
             requests: &[],
@@ -92,16 +131,19 @@ mod tests {
                 Some(20_000)
             },
         });
-        latency_back(timed, 20_000, &input)
+        latency_back(timed, baseline_p99_us, &input)
     }
 
     #[test]
     fn back_is_when_the_last_stretch_over_the_limit_has_begun() {
-        assert_eq!(back(0..0, None), Some(0));
-        assert_eq!(back(0..4 * SECOND, Some(50_000)), Some(0));
+        use LatencyReturn::{After, NoBaseline, NotBy};
+        assert_eq!(back(0..0, None), After(0));
+        assert_eq!(back(0..4 * SECOND, Some(50_000)), After(0));
         // 500 a stretch: more than four slow ones are over, so the last stretch over begins 50 ms before the end.
-        assert_eq!(back(0..4 * SECOND, Some(50_001)), Some(4 * SECOND - 40_000));
-        assert_eq!(back(0..4 * SECOND, None), Some(4 * SECOND - 40_000));
-        assert_eq!(back(0..30 * SECOND, None), None);
+        let last = After(4 * SECOND - 40_000);
+        assert_eq!(back(0..4 * SECOND, Some(50_001)), last);
+        assert_eq!(back(0..4 * SECOND, None), last);
+        assert_eq!(back(0..30 * SECOND, None), NotBy(20 * SECOND - 10_000));
+        assert_eq!(back_from(0..0, None, None), NoBaseline);
     }
 }

@@ -18,6 +18,7 @@ pub use dossier::{Dossier, DossierInput, Figures, WatchSpan, dossier};
 pub use doubt::{Doubt, Reading, Standing, View};
 pub use episodes::{Episode, Trace};
 pub use exposure::{Exposure, exposure};
+pub use latency_back::LatencyReturn;
 pub use steps::{Convergence, Effect, StepFacts, steps};
 pub use watch::{Readmission, WatchEnd, WatchFacts, settle_us, watch_end};
 pub use windows::{Counts, NoLatency, Percentiles, WindowSpan, WindowTally, spans, tally};

@@ -20,7 +20,7 @@ async fn stands_is_hit_and_goes(flavour: Flavour) {
     );
     let stack = bench.stack();
     let (sender, mut events) = unbounded_channel();
-    stack.watch(sender).await.unwrap();
+    stack.watch(sender, unbounded_channel().0).await.unwrap();
     stack.up().await.unwrap();
     stands(&bench, &stack).await;
 
@@ -138,7 +138,15 @@ async fn kills_and_pauses(
     .unwrap();
     event(events, &web(1), &StackEventKind::Died { code: 137 }).await;
     heal(bench, stack, &undo).await;
-    heal(bench, stack, &Undo::Running { component: web(1) }).await;
+    heal(
+        bench,
+        stack,
+        &Undo::Running {
+            component: web(1),
+            since_ns: None,
+        },
+    )
+    .await;
 
     let probe = ComponentId::new("probe", 1);
     let kill = Injection::Kill {

@@ -81,7 +81,8 @@ async fn an_engine_behind_a_context_loses_no_event_when_its_stream_breaks() {
     let far = ComposeStack::new(bench.spec.clone(), context);
     far.up().await.unwrap();
     let (sender, mut events) = unbounded_channel();
-    far.watch(sender).await.unwrap();
+    let (deaf, mut unheard) = unbounded_channel();
+    far.watch(sender, deaf).await.unwrap();
 
     relay.set(false);
     assert!(far.components().await.is_err(), "it is really cut off");
@@ -111,6 +112,13 @@ async fn an_engine_behind_a_context_loses_no_event_when_its_stream_breaks() {
         .filter(|k| **k == StackEventKind::Died { code: 137 })
         .count();
     assert_eq!(deaths, 1, "once, not lost and not told twice: {seen:?}");
+    // What an engine that was started anew would have lost is told all the same.
+    while !timeout(Duration::from_secs(20), unheard.recv())
+        .await
+        .expect("the cut is told")
+        .unwrap()
+        .over
+    {}
     far.down().await.unwrap();
     assert_eq!(bench.left(), "");
 }

@@ -29,7 +29,14 @@ async fn scales_and_updates(flavour: Flavour) {
         replicas: 3,
     };
     let undo = inject(&stack, &more).await;
-    verified(&stack, &Undo::Running { component: web(3) }).await;
+    verified(
+        &stack,
+        &Undo::Running {
+            component: web(3),
+            since_ns: None,
+        },
+    )
+    .await;
     assert_eq!(stack.addresses("web", None).await.unwrap().len(), 3);
     heal(&bench, &stack, &undo).await;
     assert_eq!(names(stack.components().await.unwrap()), before);

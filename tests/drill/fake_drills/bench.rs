@@ -19,6 +19,8 @@ use firedrill::timeline::event::{Event, JOURNAL_VERSION, Opened};
 use firedrill::timeline::{Recorder, Recording, RunDir};
 use tempfile::TempDir;
 
+use super::moody::{Call, Mood, Moods, MoodyStack};
+
 /// 30 s of load on three backends; `lose-one` takes one of them from +10 s to +16 s.
 pub(crate) const LOSE_ONE: &str = "
 steps:
@@ -36,6 +38,10 @@ pub(crate) struct FakeDrill {
     pub(crate) selection: Selection,
     pub(crate) keep_stack: bool,
     pub(crate) interrupt: Interrupt,
+    /// Which calls of the stack hang, fail badly or come late.
+    pub(crate) moods: Option<Moods>,
+    /// Where the user's own commands run.
+    pub(crate) scenario_dir: PathBuf,
 }
 
 /// A drill that is over.
@@ -91,7 +97,18 @@ recovery: {{ settle: 2s, bad: 0 }}
             selection: Selection::default(),
             keep_stack: false,
             interrupt: Interrupt::default(),
+            moods: None,
+            scenario_dir: PathBuf::from("/nowhere"),
         }
+    }
+
+    /// The drill on a stack with moods.
+    pub(crate) fn moody(
+        mut self,
+        moods: impl Fn(Call<'_>) -> Mood + Send + Sync + 'static,
+    ) -> Self {
+        self.moods = Some(Arc::new(moods));
+        self
     }
 
     /// Aborts the run so long after its zero.
@@ -117,7 +134,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             .record_synced(Event::Opened(Box::new(opened)))
             .await
             .unwrap();
-        let scenario_dir = PathBuf::from("/nowhere");
+        let scenario_dir = self.scenario_dir.clone();
         let context = StackContext {
             run,
             run_dir: dir.path().to_owned(),
@@ -128,14 +145,18 @@ recovery: {{ settle: 2s, bad: 0 }}
             redactor: Redactor::default(),
             docker: DockerEnv::default(),
         };
-        let stack: Arc<dyn Stack> = Arc::new(FakeStack::new(self.world.clone(), context.clone()));
+        let honest: Arc<dyn Stack> = Arc::new(FakeStack::new(self.world.clone(), context.clone()));
+        let stack = match self.moods {
+            Some(moods) => Arc::new(MoodyStack::new(Arc::clone(&honest), moods)),
+            None => Arc::clone(&honest),
+        };
         let served_by = self.plan.load.as_ref().and_then(|l| l.served_by.as_ref());
         let client = FakeClient::new(self.world.clone(), served_by);
         let ended = conduct(Order {
             plan: self.plan.clone(),
             dir: dir.clone(),
             recorder,
-            stack: Arc::clone(&stack),
+            stack,
             context,
             client: ClientChoice::Fake(Arc::new(client)),
             selection: self.selection,
@@ -148,7 +169,7 @@ recovery: {{ settle: 2s, bad: 0 }}
         let recording = Recording::read(dir.path()).unwrap();
         Drilled {
             judgement: judge::judge(&self.plan, &recording),
-            left: stack.owned().await.unwrap(),
+            left: honest.owned().await.unwrap(),
             _reports: reports,
             plan: self.plan,
             dir,

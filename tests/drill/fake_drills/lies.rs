@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use firedrill::judge::Verdict;
+use firedrill::scenario::plan::{DetectionSource, Objective};
 use firedrill::stack::{FakeReply, Lies};
 use firedrill::timeline::event::Event;
 
@@ -151,4 +152,42 @@ async fn a_restart_policy_is_seen_to_work_and_seen_to_fail() {
     let load_end = never.judgement.load.as_ref().unwrap().started_us + 32_000_000;
     assert!(mended >= load_end, "nobody but firedrill started it again");
     assert!(never.judgement.recovery.clean);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_engine_said_while_nobody_could_hear_it_is_missing() {
+    let by_health = |unheard: Option<Duration>| async move {
+        let mut drill = FakeDrill::new(LOSE_ONE);
+        drill.plan.objectives.push(Objective::Detection {
+            step: "lose-one".to_owned(),
+            source: DetectionSource::Health,
+            within: Duration::from_secs(2),
+        });
+        let world = drill.world.clone();
+        if let Some(length) = unheard {
+            tokio::spawn(async move {
+                // A second after the kill.
+                tokio::time::sleep(Duration::from_millis(13_300)).await;
+                world.unheard(length);
+            });
+        }
+        drill.run().await
+    };
+    let heard = by_health(None).await;
+    assert_eq!(heard.judgement.verdict, Verdict::Pass);
+    let drilled = by_health(Some(Duration::from_millis(1_500))).await;
+    assert_eq!(drilled.judgement.verdict, Verdict::Inconclusive);
+    let open = drilled.judgement.objectives.iter();
+    let open = open.filter(|o| o.verdict == Verdict::Inconclusive);
+    let open: Vec<String> = open
+        .map(|o| format!("{} {:?}", o.objective, o.evidence))
+        .collect();
+    assert!(
+        open.len() == 1 && open[0].starts_with("detection"),
+        "{open:?}"
+    );
+    assert!(
+        open[0].contains("engine did not answer for 1.5 s"),
+        "{open:?}"
+    );
 }

@@ -142,6 +142,74 @@ guards: { keep_healthy: 1 }
     assert_eq!(drilled.judgement.steps[1].dispatched_us, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_guard_keeps_replicas_from_being_scaled_away() {
+    let scaled = |replicas: u32| {
+        FakeDrill::new(&format!(
+            "
+steps:
+  - {{ name: hang-one, at: 6s, pause: {{ target: backend }}, hold: 6s }}
+  - {{ name: fewer, at: 8s, scale: {{ target: backend, replicas: {replicas} }}, hold: 2s }}
+objectives: {{ availability: {{ at_least: 1% }} }}
+guards: {{ keep_healthy: 1 }}
+"
+        ))
+        .run()
+    };
+    // Of three one hangs: when one more goes, one is left.
+    let drilled = scaled(2).await;
+    assert!(drilled.judgement.steps[1].dispatched_us.is_some());
+    // When two more go, it may be the two that serve.
+    let drilled = scaled(1).await;
+    assert_eq!(drilled.judgement.verdict, Verdict::Inconclusive);
+    assert!(
+        drilled.codes().contains(&"guard"),
+        "{:?}",
+        drilled.judgement.reasons
+    );
+    assert_eq!(drilled.judgement.steps[1].dispatched_us, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_are_counted_to_the_end_of_an_updates_watch() {
+    for hold in ["", ", hold: 4s"] {
+        let method = format!(
+            "
+steps:
+  - {{ name: new, at: 6s, update: {{ target: backend, image: v2 }}{hold} }}
+  - {{ name: lose-all, at: 7500ms, kill: {{ target: backend, take: all }}, hold: 500ms }}
+objectives: {{ update: {{ new: {{ min_healthy: 2 }} }} }}
+"
+        );
+        let drilled = FakeDrill::new(&method).run().await;
+        let (new, lost) = (&drilled.judgement.steps[0], &drilled.judgement.steps[1]);
+        let at = lost.dispatched_us.unwrap();
+        assert!(new.acknowledged_us.unwrap() < at, "its call had returned");
+        assert!(at < new.watch_end_us.unwrap(), "its watch was open");
+        assert_eq!(new.update.as_ref().unwrap().min_healthy, Some(0), "{hold}");
+        assert_eq!(drilled.judgement.verdict, Verdict::Fail);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_has_settled_when_its_watch_is_over_though_it_is_kept() {
+    for hold in ["", ", hold: 15s"] {
+        let method = format!(
+            "
+steps:
+  - {{ name: new, at: 6s, update: {{ target: backend, image: v2 }}{hold} }}
+  - {{ name: hang, after: {{ new: settled }}, pause: {{ target: backend }}, hold: 1s }}
+objectives: {{ update: {{ new: {{ within: 5s }} }} }}
+"
+        );
+        let drilled = FakeDrill::new(&method).run().await;
+        let (new, hang) = (&drilled.judgement.steps[0], &drilled.judgement.steps[1]);
+        let (over, next) = (new.watch_end_us.unwrap(), hang.dispatched_us.unwrap());
+        assert!(!new.shared, "{hold}");
+        assert!((over..over + 100_000).contains(&next), "{over} {next}");
+    }
+}
+
 /// Three steps due at the same moment, each for one of the three replicas.
 const AT_ONCE: &str = "
 steps:

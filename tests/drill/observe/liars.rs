@@ -38,6 +38,7 @@ async fn observed(url: &str) -> (Vec<std::sync::Arc<firedrill::timeline::Entry>>
             step: "lose-one".to_owned(),
             victim: None,
             query: "up == 0".to_owned(),
+            written: Template::literal("up == 0"),
         }],
     };
     let to_us = order.to_us;

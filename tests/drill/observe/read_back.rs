@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firedrill::model::ComponentId;
+use firedrill::model::{ComponentId, Template};
 use firedrill::observe::{CollectOrder, DetectionQuery};
 use firedrill::timeline::event::{AlertState, Event, Level};
 use serde_json::json;
@@ -87,6 +87,7 @@ fn order(queries: &[&str]) -> CollectOrder {
         step: "lose-one".to_owned(),
         victim: Some(ComponentId::new("backend", 2)),
         query: (*query).to_owned(),
+        written: Template::literal(*query),
     };
     CollectOrder {
         from_us: -100_000_000,

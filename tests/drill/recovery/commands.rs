@@ -38,7 +38,10 @@ fn with_both_killed_a_new_run_refuses_and_recover_mends() {
 
     let said = folder.firedrill(&["run", "small.yaml"]);
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.err.contains("firedrill recover reports/small/"), "{said:?}");
+    assert!(
+        said.err.contains("firedrill recover reports/small/"),
+        "{said:?}"
+    );
 
     let said = folder.firedrill(&["recover"]);
     assert_eq!(said.code, 0, "{said:?}");

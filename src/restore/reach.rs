@@ -1,0 +1,74 @@
+//! What an undo may touch.
+
+use crate::model::{ComponentId, Undo};
+
+enum Reach<'a> {
+    Nothing,
+    Component(&'a ComponentId),
+    Service(&'a str),
+    /// Whatever the user's own calls and commands touch.
+    Own,
+    Everything,
+}
+
+fn reach(undo: &Undo) -> Reach<'_> {
+    match undo {
+        Undo::Nothing => Reach::Nothing,
+        Undo::Running { component, .. }
+        | Undo::Unpaused { component }
+        | Undo::Connected { component, .. }
+        | Undo::Exec { component, .. } => Reach::Component(component),
+        Undo::Replicas { service, .. } | Undo::Definition { service, .. } => {
+            Reach::Service(service)
+        }
+        Undo::Http { .. } | Undo::Command { .. } => Reach::Own,
+        Undo::Down => Reach::Everything,
+    }
+}
+
+/// Whether two undos may touch the same thing: then the newer goes first.
+#[must_use]
+pub(super) fn entangled(one: &Undo, other: &Undo) -> bool {
+    match (reach(one), reach(other)) {
+        (Reach::Nothing, _) | (_, Reach::Nothing) => false,
+        (Reach::Everything, _) | (_, Reach::Everything) | (Reach::Own, Reach::Own) => true,
+        (Reach::Own, _) | (_, Reach::Own) => false,
+        (Reach::Component(one), Reach::Component(other)) => one == other,
+        (Reach::Component(one), Reach::Service(other))
+        | (Reach::Service(other), Reach::Component(one)) => one.service == *other,
+        (Reach::Service(one), Reach::Service(other)) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn undos_of_one_component_or_of_its_service_depend_on_each_other() {
+        let at = |index| ComponentId::new("backend", index);
+        let runs = |index| Undo::Running {
+            component: at(index),
+            since_ns: None,
+        };
+        let thaws = |index| Undo::Unpaused {
+            component: at(index),
+        };
+        let replicas = |service: &str| Undo::Replicas {
+            service: service.into(),
+            indexes: vec![1],
+        };
+        assert!(entangled(&runs(1), &thaws(1)));
+        assert!(!entangled(&runs(1), &thaws(2)));
+        assert!(entangled(&runs(1), &replicas("backend")));
+        assert!(!entangled(&replicas("edge"), &runs(1)));
+        assert!(entangled(&Undo::Down, &runs(1)));
+        assert!(!entangled(&Undo::Nothing, &Undo::Down));
+        let own = Undo::Command {
+            run: vec![],
+            folder: String::new(),
+        };
+        assert!(entangled(&own, &own));
+        assert!(!entangled(&own, &runs(1)));
+    }
+}

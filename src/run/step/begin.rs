@@ -1,0 +1,145 @@
+//! Until a fault may be made: its time has come, its targets are chosen, its undo is on disk.
+
+use super::choosing::chosen;
+use super::micros;
+use super::own::own_undo;
+use crate::fault::{self, Prepared};
+use crate::model::{ComponentId, Undo};
+use crate::restore::Owed;
+use crate::run::bench::Bench;
+use crate::run::heal::Due;
+use crate::scenario::plan::{StepPlan, Trigger};
+
+/// Why a step was not dispatched, as the recording has it.
+pub(super) struct Undone {
+    pub(super) code: &'static str,
+    pub(super) why: String,
+}
+
+/// A fault whose undo is on disk, ready to be made.
+pub(super) struct Fault {
+    pub(super) prepared: Vec<Prepared>,
+    pub(super) targets: Vec<ComponentId>,
+    pub(super) owed: Vec<Owed>,
+}
+
+impl Fault {
+    pub(super) fn due(&self, step: &StepPlan) -> Due {
+        Due {
+            step: step.name.clone(),
+            owed: self.owed.iter().rev().cloned().collect(),
+        }
+    }
+}
+
+/// Waits for the step's time, chooses its targets and writes down the undo.
+pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undone> {
+    triggered(bench, step).await?;
+    let failed = |why: String| Undone {
+        code: "failed",
+        why,
+    };
+    let planning = async {
+        let targets = chosen(bench, step).await?;
+        let injections = fault::injections(&step.action, &targets, step.hold, &*bench.values)
+            .map_err(|e| failed(e.to_string()))?;
+        let prepared = fault::prepare(&*bench.stack, injections)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok((targets, prepared))
+    };
+    let (targets, prepared) = tokio::select! {
+        biased;
+        // Nothing was changed yet, so a platform that does not answer is not waited for.
+        () = bench.aborted.cancelled() => {
+            return Err(Undone { code: over(bench), why: "the run was aborted before it could be made".to_owned() });
+        }
+        planned = planning => planned?,
+    };
+    let mut undos: Vec<Undo> = prepared.iter().map(|p| p.undo.clone()).collect();
+    undos.extend(own_undo(bench, &step.action).map_err(|e| failed(e.to_string()))?);
+    let mut owed = Vec::with_capacity(undos.len());
+    for undo in undos {
+        match bench.ledger.owe(Some(&step.name), undo).await {
+            Ok(on_disk) => owed.push(on_disk),
+            Err(e) => {
+                for written in &owed {
+                    bench.ledger.waive(written);
+                }
+                return Err(failed(format!(
+                    "its undo could not be written down, so it was not made: {e}"
+                )));
+            }
+        }
+    }
+    let guarded = tokio::select! {
+        guarded = bench.guarded.present() => guarded,
+        () = bench.load_over.cancelled() => true,
+    };
+    if bench.load_over.is_cancelled() || !guarded {
+        for written in &owed {
+            bench.ledger.waive(written);
+        }
+        return Err(Undone {
+            code: over(bench),
+            why: "the load ended before it could be made".to_owned(),
+        });
+    }
+    Ok(Fault {
+        prepared,
+        targets,
+        owed,
+    })
+}
+
+fn over(bench: &Bench) -> &'static str {
+    if bench.aborted.is_cancelled() {
+        "aborted"
+    } else {
+        "load_ended"
+    }
+}
+
+/// Waits for the step's time.
+async fn triggered(bench: &Bench, step: &StepPlan) -> Result<(), Undone> {
+    let time = async {
+        match &step.when {
+            Trigger::At(at) => {
+                bench.until(bench.steps_zero_us + micros(*at)).await;
+                Ok(())
+            }
+            Trigger::After {
+                step: other,
+                milestone,
+                wait,
+                within,
+            } => {
+                let deadline = within.map(|w| bench.steps_zero_us + micros(w));
+                let reached = async {
+                    let at = bench.milestones.wait(other, *milestone).await;
+                    at.ok_or_else(|| format!("`{other}` never got that far"))
+                };
+                let reached = match deadline {
+                    None => reached.await,
+                    Some(at) => tokio::select! {
+                        reached = reached => reached,
+                        () = bench.until(at) => Err(format!("`{other}` did not get that far in time")),
+                    },
+                };
+                let at = reached.map_err(|why| Undone {
+                    code: "never_triggered",
+                    why,
+                })?;
+                bench.until(at + micros(*wait)).await;
+                Ok(())
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = bench.load_over.cancelled() => {
+            Err(Undone { code: over(bench), why: "the load ended before its time came".to_owned() })
+        }
+        come = time => come,
+    }
+}
