@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use firedrill::judge::{Judgement, Verdict, judge};
 use firedrill::scenario::Plan;
@@ -161,4 +162,31 @@ fn the_published_schema_is_that_of_the_types() {
         Judgement::schema().to_value(),
         "out of date: firedrill schema result > docs/schemas/result-v1.json"
     );
+}
+
+/// The run that the README shows.
+fn example(format: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_firedrill"))
+        .args(["judge", "reports/example", "--color", "never", "--format", format])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_readme_shows_what_the_example_is_judged_to_be() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let text = example("text");
+    assert!(readme.contains(&format!("```\n{text}```\n")), "{text}");
+}
+
+#[test]
+fn the_example_judges_again_to_its_result() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/example/result.json");
+    let committed: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(committed["verdict"], "pass");
+    let again: Value = serde_json::from_str(&example("json")).unwrap();
+    assert_eq!(again, committed);
 }
