@@ -17,6 +17,7 @@ mod ledger;
 mod login;
 mod notes;
 mod pacer;
+mod precedence;
 mod pressure;
 mod program;
 mod running;

@@ -13,6 +13,7 @@ use rustix::thread::{ClockId, Timespec, clock_nanosleep_absolute, set_current_ti
 use rustix::time::clock_gettime;
 use tokio::sync::mpsc;
 
+use super::precedence::go_first;
 use crate::model::Schedule;
 use crate::timeline::clock::Clock;
 
@@ -133,13 +134,6 @@ impl ThreadPacer {
             })?;
         Ok(Self { due, stop })
     }
-}
-
-/// Puts the calling thread before others of this machine, where firedrill is allowed to (CAP_SYS_NICE): the system under
-/// test often shares it, and a generator that waits for its own victim's CPU is late. Without the right it stays as it
-/// is, and lateness is seen and judged as ever.
-pub(super) fn go_first() {
-    let _allowed = rustix::process::setpriority_process(Some(rustix::thread::gettid()), -15);
 }
 
 impl Drop for ThreadPacer {

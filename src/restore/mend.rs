@@ -93,7 +93,7 @@ async fn attempt(
             .await
             .map_err(|e| e.to_string()),
         Undo::Command { run, folder } => {
-            own::command(run, Path::new(folder), values, patience.call)
+            own::command(run, Path::new(folder), values, patience.call, None)
                 .await
                 .map_err(|e| e.to_string())
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::model::{HttpCall, TemplateError};
-use crate::stack::{GroupGuard, Resolve};
+use crate::stack::{GroupGuard, Resolve, hand};
 
 /// Why a call or command of the user's own failed.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,8 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// Runs the command in `folder` and demands exit code 0 within `limit`. It is killed, with its group, when it takes
-/// longer or when the future is dropped.
+/// longer or when the future is dropped. What makes a fault `acts_for` a run: whoever mends in the run's place stops it
+/// first ([`stay_hands`](crate::stack::stay_hands)); an undo may go on, for it is done again.
 ///
 /// # Errors
 /// [`OwnError`], with the last lines of its standard error.
@@ -127,6 +128,7 @@ pub async fn command(
     folder: &Path,
     values: &dyn Resolve,
     limit: Duration,
+    acts_for: Option<&str>,
 ) -> Result<(), OwnError> {
     let words = run
         .iter()
@@ -134,7 +136,11 @@ pub async fn command(
         .collect::<Result<Vec<_>, _>>()?;
     let (program, arguments) = words.split_first().ok_or(OwnError::Empty)?;
     let shown = run.first().map(ToString::to_string).unwrap_or_default();
-    let child = Command::new(program)
+    let mut child = Command::new(program);
+    if let Some(run) = acts_for {
+        hand(&mut child, run);
+    }
+    let child = child
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -194,7 +200,7 @@ mod tests {
         };
         let limit = Duration::from_secs(600);
         tokio::select! {
-            ended = command(&run, folder.path(), &values, limit) => panic!("{ended:?}"),
+            ended = command(&run, folder.path(), &values, limit, None) => panic!("{ended:?}"),
             () = begun => {}
         }
         let pid = std::fs::read_to_string(file).unwrap();

@@ -45,6 +45,8 @@ pub(super) struct Bench {
     pub(super) load_over: CancellationToken,
     /// Offset of the end of warm-up: `at` counts from here.
     pub(super) steps_zero_us: i64,
+    /// The run's id.
+    pub(super) run: String,
     /// Where the user's own commands run.
     pub(super) scenario_dir: PathBuf,
 }

@@ -260,6 +260,7 @@ async fn drill(
         aborted: order.interrupt.abort.clone(),
         load_over: CancellationToken::new(),
         steps_zero_us: started_us + i64::try_from(warmup.as_micros()).unwrap_or(0),
+        run: order.context.run.clone(),
         scenario_dir: order.scenario_dir.clone(),
     };
     let left = load_and_break(order, &bench, &around, loaded, started_us).await;

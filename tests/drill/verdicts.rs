@@ -167,7 +167,14 @@ fn the_published_schema_is_that_of_the_types() {
 /// The run that the README shows.
 fn example(format: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_firedrill"))
-        .args(["judge", "reports/example", "--color", "never", "--format", format])
+        .args([
+            "judge",
+            "reports/example",
+            "--color",
+            "never",
+            "--format",
+            format,
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

@@ -29,7 +29,8 @@ pub(super) async fn own_call(bench: &Bench, action: &Action) -> Result<(), OwnEr
         | Action::Exec { .. }
         | Action::Update { .. } => return Ok(()),
     };
-    restore::command(run, &bench.scenario_dir, &*bench.values, limit).await
+    let acts_for = Some(bench.run.as_str());
+    restore::command(run, &bench.scenario_dir, &*bench.values, limit, acts_for).await
 }
 
 /// The undo of an action that no stack knows of, complete but for secrets: whoever carries it out may not know where

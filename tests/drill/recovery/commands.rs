@@ -105,3 +105,24 @@ fn a_run_that_ends_in_order_leaves_no_guardian() {
     assert!(super::gone(guardian(&run)));
     assert!(!run.join("run.lock").exists());
 }
+
+#[test]
+fn a_command_under_way_makes_no_fault_after_its_undo() {
+    let folder = Folder::new();
+    let text = SMALL.replace("for: 6s", "for: 300s").replace(
+        "kill: { target: backend }, hold: 1s",
+        r#"command: { run: [sh, -c, "touch ${scenario_dir}/begun; sleep 3; touch ${scenario_dir}/broken"], undo: [rm, -f, "${scenario_dir}/broken"] }, hold: 250s"#,
+    );
+    folder.write("small.yaml", &text);
+    let drill = folder.start(&["run", "small.yaml"]);
+    let begun = folder.path().join("begun");
+    until("the command", || begun.exists());
+    let run = folder.latest("small");
+    let watching = guardian(&run);
+    drill.signal(Signal::KILL);
+    let _killed = drill.end();
+    until("its leave", || super::gone(watching));
+    assert!(told(&run, r#""recovering":{"by":"guardian""#));
+    assert!(!told(&run, r#""hands":0"#), "the command was stopped");
+    assert!(!folder.path().join("broken").exists());
+}
