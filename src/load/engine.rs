@@ -121,6 +121,7 @@ impl Engine {
     }
 
     fn ended(&self, stopped: Stopped) -> Ended {
+        self.course.ledger.flush();
         let counts = self.course.ledger.counts();
         if counts.unsendable > 0 {
             self.course.notes.once(format!(

@@ -70,6 +70,11 @@ impl Ledger {
         self.books().counts
     }
 
+    /// Nothing is to come any more: the records go where they belong.
+    pub(super) fn flush(&self) {
+        self.books().sink.flush();
+    }
+
     /// A slot became due.
     pub(super) fn arrival(&self) {
         self.books().counts.arrivals += 1;

@@ -1,7 +1,7 @@
 //! What is known of the requests while the run goes on.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use hdrhistogram::Histogram;
 
@@ -108,23 +108,12 @@ impl Answers {
     }
 }
 
-impl Live {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves counts that are at worst one request short.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Takes requests in.
+pub(super) struct Fold<'a>(MutexGuard<'a, State>);
 
-    /// Takes in a name; names come in the order of their numbers, from 1.
-    pub(super) fn named(&self, table: NameTable, name: &str) {
-        self.state().table(table).push(Answers {
-            name: name.to_owned(),
-            any: None,
-            good: BTreeMap::new(),
-        });
-    }
-
-    pub(super) fn add(&self, r: &RequestRecord) {
-        let mut state = self.state();
+impl Fold<'_> {
+    pub(super) fn add(&mut self, r: &RequestRecord) {
+        let state = &mut *self.0;
         state.totals.add(r);
         let journey = usize::from(r.journey);
         if state.journeys.len() <= journey {
@@ -141,6 +130,36 @@ impl Live {
             }
         }
         state.second(r);
+    }
+}
+
+impl Live {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves counts that are at worst one request short.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a name; names come in the order of their numbers, from 1.
+    pub(super) fn named(&self, table: NameTable, name: &str) {
+        self.state().table(table).push(Answers {
+            name: name.to_owned(),
+            any: None,
+            good: BTreeMap::new(),
+        });
+    }
+
+    /// The facts to fold requests into, unless another thread has them.
+    pub(super) fn try_fold(&self) -> Option<Fold<'_>> {
+        match self.0.try_lock() {
+            Ok(state) => Some(Fold(state)),
+            Err(TryLockError::Poisoned(state)) => Some(Fold(state.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The facts to fold requests into.
+    pub(super) fn fold(&self) -> Fold<'_> {
+        Fold(self.state())
     }
 
     /// All requests so far.
@@ -282,7 +301,7 @@ mod tests {
             (1_590_000, Outcome::Ok, 2),
             (1_600_000, Outcome::Dropped, 0),
         ] {
-            live.add(&answer(t, outcome, instance));
+            live.fold().add(&answer(t, outcome, instance));
         }
         let totals = live.totals();
         assert_eq!((totals.asked, totals.good, totals.bad), (5, 3, 1));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -15,8 +15,8 @@ use crate::model::{Redactor, RequestRecord};
 use super::clock::Clock;
 use super::event::{Event, Level, NameTable};
 use super::journal::{Entry, encode};
-use super::live::Live;
-use super::writer::{Ending, Shared, Writer};
+use super::live::{Fold, Live};
+use super::writer::{Ending, Queue, Shared, Writer};
 use super::{RunDir, TimelineError};
 
 /// Entries that a slow subscriber may lag behind.
@@ -131,6 +131,7 @@ impl Recorder {
         RequestSink {
             recorder: Arc::clone(&self.0),
             names: NameIds::default(),
+            pending: Vec::new(),
         }
     }
 
@@ -256,19 +257,46 @@ impl Drop for Inner {
     }
 }
 
-/// Takes requests, from one worker of the load. Never waits for the disk.
-#[derive(Clone)]
+/// Takes requests, from one worker of the load. Never waits for the disk, and for another thread only once so many are
+/// pending that something is wrong: whoever holds a lock may be waiting for the CPU that the load has taken from it.
 pub struct RequestSink {
     recorder: Arc<Inner>,
     /// The names this worker has met, so that it needs no lock to find them.
     names: NameIds,
+    /// Records that could not be handed over yet; the next one takes them along.
+    pending: Vec<RequestRecord>,
 }
+
+/// Most records that wait for a lock.
+const MOST_PENDING: usize = 4096;
 
 impl RequestSink {
     /// Records a request that has ended.
     pub fn push(&mut self, record: RequestRecord) {
-        self.recorder.live.add(&record);
-        self.recorder.shared.push(record);
+        self.pending.push(record);
+        let recorder = Arc::clone(&self.recorder);
+        if self.pending.len() < MOST_PENDING {
+            if let Some(live) = recorder.live.try_fold()
+                && let Some(queue) = recorder.shared.try_queue()
+            {
+                self.hand_over(live, queue);
+            }
+        } else {
+            self.hand_over(recorder.live.fold(), recorder.shared.queue());
+        }
+    }
+
+    /// Hands over what is pending, and waits for the locks.
+    pub fn flush(&mut self) {
+        let recorder = Arc::clone(&self.recorder);
+        self.hand_over(recorder.live.fold(), recorder.shared.queue());
+    }
+
+    fn hand_over(&mut self, mut live: Fold<'_>, mut queue: MutexGuard<'_, Queue>) {
+        for record in &self.pending {
+            live.add(record);
+        }
+        queue.records(&mut self.pending);
     }
 
     /// The number of an instance or version in the recording's table; 0 where there are too many to tell apart.
@@ -281,6 +309,12 @@ impl RequestSink {
             self.names.of(table).insert(name.to_owned(), id);
         }
         id
+    }
+}
+
+impl Drop for RequestSink {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

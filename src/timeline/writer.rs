@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
 use std::time::Duration;
 
 use crate::model::RequestRecord;
@@ -48,6 +48,19 @@ impl Queue {
         self.ending.is_some()
     }
 
+    /// Takes all the records, as far as there is room.
+    pub(super) fn records(&mut self, records: &mut Vec<RequestRecord>) {
+        let room = if self.ended() {
+            0
+        } else {
+            MOST_WAITING.saturating_sub(self.records.len())
+        };
+        let taken = room.min(records.len());
+        self.overrun += (records.len() - taken) as u64;
+        self.records.extend(records.drain(..taken));
+        records.clear();
+    }
+
     /// The next line of the journal.
     pub(super) fn line(&mut self, line: String) {
         self.seq += 1;
@@ -69,12 +82,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, record: RequestRecord) {
-        let mut queue = self.queue();
-        if queue.records.len() < MOST_WAITING && !queue.ended() {
-            queue.records.push(record);
-        } else {
-            queue.overrun += 1;
+    /// The queue, unless another thread has it.
+    pub(super) fn try_queue(&self) -> Option<MutexGuard<'_, Queue>> {
+        match self.queue.try_lock() {
+            Ok(queue) => Some(queue),
+            Err(TryLockError::Poisoned(queue)) => Some(queue.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
