@@ -183,6 +183,14 @@ impl Running<'_> {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Fails with what it said if it has ended.
+    pub(crate) fn goes_on(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            let said = fs::read_to_string(self.folder.path().join("stderr")).unwrap();
+            panic!("the drill has ended ({status}): {said}");
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Said {
         let mut status = None;

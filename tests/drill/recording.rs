@@ -101,7 +101,11 @@ async fn recorded() -> (TempDir, RunDir) {
     let a = sink.name(NameTable::Instance, "backend-1");
     let b = sink.name(NameTable::Instance, "backend-2");
     assert_eq!(
-        (a, b, recorder.requests().name(NameTable::Instance, "backend-1")),
+        (
+            a,
+            b,
+            recorder.requests().name(NameTable::Instance, "backend-1")
+        ),
         (1, 2, 1)
     );
     // Out of order, as requests end.

@@ -46,15 +46,21 @@ fn gone(pid: Pid) -> bool {
 /// demands that the stack is then as it was. Returns the time from the kill until `state` first was what it had been.
 fn kill_and_compare<S: PartialEq + Debug>(
     folder: &Folder,
-    drill: Running<'_>,
+    mut drill: Running<'_>,
     scenario: &str,
     within: Duration,
     state: impl Fn() -> S,
 ) -> Duration {
     let run = folder.latest(scenario);
-    until("the load", || told(&run, "\"load_started\""));
+    let mut comes_to = |what: &str, text: &str| {
+        until(what, || {
+            drill.goes_on();
+            told(&run, text)
+        });
+    };
+    comes_to("the load", "\"load_started\"");
     let before = state();
-    until("the step", || told(&run, "\"step\":\"break\""));
+    comes_to("the step", "\"step\":\"break\"");
     let random = uuid::Uuid::new_v4().as_u128() % within.as_micros();
     let delay = Duration::from_micros(u64::try_from(random).unwrap());
     std::thread::sleep(delay);
@@ -93,5 +99,5 @@ fn kill(pid: Pid) {
 
 /// How often each fault is killed: `FIREDRILL_KILLS`, else a few times.
 fn rounds() -> usize {
-    std::env::var("FIREDRILL_KILLS").map_or(4, |n| n.parse().unwrap())
+    std::env::var("FIREDRILL_KILLS").map_or(3, |n| n.parse().unwrap())
 }

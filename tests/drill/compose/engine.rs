@@ -228,17 +228,21 @@ impl Bench {
 }
 
 impl Drop for Bench {
-    /// By the engine's own command line: nothing is left even where firedrill's `down` is what failed.
     fn drop(&mut self) {
-        let filter = format!("label=com.docker.compose.project={}", self.project());
-        let each = |list: &[&str], remove: &[&str]| {
-            let list = [list, &["-q", "--filter", &filter]].concat();
-            for id in docker(&list).unwrap_or_default().lines() {
-                let _ = docker(&[remove, &[id]].concat());
-            }
-        };
-        each(&["ps", "-a"], &["rm", "-fv"]);
-        each(&["network", "ls"], &["network", "rm"]);
-        each(&["volume", "ls"], &["volume", "rm", "-f"]);
+        remove(&self.project());
     }
+}
+
+/// Removes all of a project by the engine's own command line: nothing is left even where firedrill's `down` is what failed.
+pub(crate) fn remove(project: &str) {
+    let filter = format!("label=com.docker.compose.project={project}");
+    let each = |list: &[&str], remove: &[&str]| {
+        let list = [list, &["-q", "--filter", &filter]].concat();
+        for id in docker(&list).unwrap_or_default().lines() {
+            let _ = docker(&[remove, &[id]].concat());
+        }
+    };
+    each(&["ps", "-a"], &["rm", "-fv"]);
+    each(&["network", "ls"], &["network", "rm"]);
+    each(&["volume", "ls"], &["volume", "rm", "-f"]);
 }

@@ -1,5 +1,7 @@
-//! Every fault of the Compose stack, on a project that is there before the run and after it.
+//! Every fault of the Compose stack: on a project that is there before the run and after it, or, where firedrill has to make
+//! containers, on one that the run stood up and leaves standing.
 
+use std::fs;
 use std::time::Duration;
 
 use firedrill::stack::Stack;
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 use super::{kill_and_compare, rounds};
 use crate::binary::Folder;
-use crate::compose::engine::{Bench, Flavour, docker};
+use crate::compose::engine::{Bench, Flavour, docker, remove};
 
 const PROJECT: &str = r#"
 services:
@@ -24,8 +26,7 @@ networks: { front: {}, back: {} }
 
 const DRILL: &str = r#"version: 1
 name: broken
-stack:
-  external: { compose_project: PROJECT }
+stack: STACK
 load:
   base_url: http://${addr:web:80}
   warmup: 500ms
@@ -33,7 +34,6 @@ load:
   request: { get: / }
 steps:
   - { name: break, at: 0s, ACTION }
-guards: { allow_external: true }
 "#;
 
 /// The project as the engine has it, without what differs from one container to the next that replaces it.
@@ -81,6 +81,14 @@ fn state(project: &str) -> Vec<Value> {
     states
 }
 
+fn drill(folder: &Folder, stack: &str, action: &str) {
+    let text = DRILL.replace("STACK", stack).replace("ACTION", action);
+    folder.write("broken.yaml", &text);
+}
+
+/// Late enough for any of the engine's calls to be under way, or done.
+const WITHIN: Duration = Duration::from_millis(1500);
+
 async fn killed(name: &str, action: &str) {
     let Some(bench) = Bench::new(Flavour::One, name, PROJECT) else {
         return;
@@ -89,33 +97,73 @@ async fn killed(name: &str, action: &str) {
     let project = bench.project();
     for _ in 0..rounds() {
         let folder = Folder::new();
-        let text = DRILL.replace("PROJECT", &project).replace("ACTION", action);
-        folder.write("broken.yaml", &text);
+        let stack = format!("{{ external: {{ compose_project: {project} }} }}");
+        let allowed = format!("{action} }}\nguards: {{ allow_external: true");
+        drill(&folder, &stack, &allowed);
         let drill = folder.start(&["run", "broken.yaml", "--yes"]);
-        let within = Duration::from_millis(1500);
-        kill_and_compare(&folder, drill, "broken", within, || state(&project));
+        kill_and_compare(&folder, drill, "broken", WITHIN, || state(&project));
     }
     bench.stack().down().await.unwrap();
     assert_eq!(bench.left(), "");
 }
 
+/// A project that a run stood up, gone when this is.
+struct Standing<'a>(&'a Folder);
+
+impl Standing<'_> {
+    /// Its name; it has one as soon as the run has a directory.
+    fn project(&self) -> Option<String> {
+        let run = fs::canonicalize(self.0.latest("broken")).ok()?;
+        let (_, id) = run.file_name()?.to_str()?.rsplit_once('-')?;
+        Some(format!("fd-{id}"))
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        if let Some(project) = self.project() {
+            remove(&project);
+        }
+    }
+}
+
+async fn own_killed(name: &str, action: &str) {
+    // For the images, and for a word where there is no engine.
+    let Some(_bench) = Bench::new(Flavour::One, name, PROJECT) else {
+        return;
+    };
+    for _ in 0..rounds().div_ceil(2) {
+        let folder = Folder::new();
+        folder.write("docker-compose.yml", PROJECT);
+        drill(&folder, "{ compose: { file: docker-compose.yml } }", action);
+        let standing = Standing(&folder);
+        let drill = folder.start(&["run", "broken.yaml", "--keep-stack"]);
+        kill_and_compare(&folder, drill, "broken", WITHIN, || {
+            state(&standing.project().unwrap())
+        });
+    }
+}
+
 macro_rules! killed_in {
-    ($($name:ident: $action:literal;)+) => { $(
+    ($killed:ident $($name:ident: $action:literal;)+) => { $(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            killed(stringify!($name), $action).await;
+            $killed(stringify!($name), $action).await;
         }
     )+ };
 }
 
-killed_in! {
+killed_in! { killed
     in_a_kill: "kill: { target: web, take: 2 }, hold: 200s";
     in_a_stop: "stop: { target: web }, hold: 200s";
     in_a_pause: "pause: { target: web, take: 2 }, hold: 200s";
     in_a_restart: "restart: { target: web }";
     in_a_disconnection: "disconnect: { target: web, network: front }, hold: 200s";
+    in_a_command_inside: "exec: { target: web, run: [touch, /tmp/full], undo: [rm, -f, /tmp/full] }, hold: 200s";
+}
+
+killed_in! { own_killed
     in_a_scaling_down: "scale: { target: web, replicas: 1 }, hold: 200s";
     in_a_scaling_up: "scale: { target: web, replicas: 4 }, hold: 200s";
     in_an_update: "update: { target: web, image: 'firedrill-test/http:2' }";
-    in_a_command_inside: "exec: { target: web, run: [touch, /tmp/full], undo: [rm, -f, /tmp/full] }, hold: 200s";
 }
