@@ -43,14 +43,17 @@ pub(super) fn guard(surface: &Surface, args: &Guard) -> Exit {
     // leads a session already, which is as good.
     let _leads = rustix::process::setsid();
     let done = watch(&args.run).and_then(|orphaned| {
-        if orphaned {
-            put_right(surface, &args.run, "guardian", |dir| RunLock::wait(dir)).map(|_| ())
-        } else {
-            Ok(())
+        if !orphaned {
+            return Ok(Exit::Pass);
         }
+        surface.talk("the run has died; its guardian mends what it left");
+        let recovered = put_right(surface, &args.run, "guardian", RunLock::wait)?;
+        let (told, exit) = account(&args.run, &recovered);
+        surface.talk(told.trim_end());
+        Ok(exit)
     });
     match done {
-        Ok(()) => Exit::Pass,
+        Ok(exit) => exit,
         Err(error) => surface.failed(&error, Exit::LeftBroken),
     }
 }
@@ -102,14 +105,20 @@ fn put_right(
         });
         let ledger = Ledger::of_journal(recorder.clone(), &journal);
         let stack = stack::open(&journal.opened.stack, context.clone())?;
-        let recovered = mend_left(&ledger, &journal, &*stack, &*context.secrets).await;
-        recorder.abandon().await?;
-        Ok::<_, RecoverError>(recovered)
+        let mut recovered = mend_left(&ledger, &journal, &*stack, &*context.secrets).await;
+        for (_, why) in &mut recovered.broken {
+            // It may quote what the system under test said, and that may be a secret.
+            *why = context.redactor.redact(why).into_owned();
+        }
+        Ok::<_, RecoverError>((recovered, recorder.abandon().await))
     });
     runtime.shutdown_background();
-    let recovered = recovered?;
-    if recovered.broken.is_empty() {
-        lock.release()?;
+    let (recovered, written) = recovered?;
+    // What the journal could not be told counts as owed: whoever recovers looks again.
+    match written {
+        Ok(()) if recovered.broken.is_empty() => lock.release()?,
+        Ok(()) => {}
+        Err(error) => surface.talk(&format!("warning: {error}")),
     }
     Ok(recovered)
 }
@@ -133,7 +142,11 @@ pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
     let mut exit = Exit::Pass;
     for dir in runs {
         let of_one = match put_right(surface, dir.path(), "recover", RunLock::take) {
-            Ok(recovered) => tell(surface, &dir, &recovered),
+            Ok(recovered) => {
+                let (told, exit) = account(dir.path(), &recovered);
+                surface.result(&told);
+                exit
+            }
             Err(RecoverError::Timeline(error @ TimelineError::Busy { .. })) => {
                 surface.failed(&error, Exit::Inconclusive)
             }
@@ -147,31 +160,31 @@ pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
     exit
 }
 
-fn tell(surface: &Surface, dir: &RunDir, recovered: &Recovered) -> Exit {
-    let mut text = String::new();
-    let run = dir.path().display();
+/// What became of a run's debts, in words.
+fn account(run: &Path, recovered: &Recovered) -> (String, Exit) {
+    let run = run.display();
     let what = |owed: &Owed| {
         let step = owed.step.as_deref().unwrap_or("the stack");
         format!("{step}: {}", owed.undo)
     };
-    for owed in &recovered.mended {
-        text.push_str(&format!("mended       {}\n", what(owed)));
-    }
-    for (owed, why) in &recovered.broken {
-        text.push_str(&format!("LEFT BROKEN  {}: {why}\n", what(owed)));
-    }
+    let mended = recovered.mended.iter();
+    let mut lines: Vec<String> = mended
+        .map(|o| format!("mended       {}", what(o)))
+        .collect();
+    let left = recovered.broken.iter();
+    lines.extend(left.map(|(o, why)| format!("LEFT BROKEN  {}: {why}", what(o))));
     let (mended, broken) = (recovered.mended.len(), recovered.broken.len());
-    text.push_str(&match (mended, broken) {
-        (0, 0) => format!("{run}: nothing was owed\n"),
-        (_, 0) => format!("{run}: {mended} put right, nothing is owed any more\n"),
+    lines.push(match (mended, broken) {
+        (0, 0) => format!("{run}: nothing was owed"),
+        (_, 0) => format!("{run}: {mended} put right, nothing is owed any more"),
         (_, _) => format!(
-            "{run}: {mended} put right, {broken} could not be; mend the cause and recover again\n"
+            "{run}: {mended} put right, {broken} could not be; mend the cause and recover again"
         ),
     });
-    surface.result(&text);
-    if broken == 0 {
+    let exit = if broken == 0 {
         Exit::Pass
     } else {
         Exit::LeftBroken
-    }
+    };
+    (lines.join("\n") + "\n", exit)
 }

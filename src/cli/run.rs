@@ -311,7 +311,7 @@ async fn carry_out(
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;
     let interrupt = signals.of_run(&recorder);
-    let guardian = guardian(&plan.stack, &context);
+    let guardian = guardian(&plan.stack, &context, &dir);
     let order = Order {
         stack: stack::open(&plan.stack, context.clone())?,
         plan,
@@ -398,13 +398,14 @@ fn refuse_beside_unmended(
 }
 
 /// Every stack but one in memory outlives this process, and what was broken in it does too.
-fn guardian(stack: &StackSpec, context: &StackContext) -> Option<GuardianCommand> {
+fn guardian(stack: &StackSpec, context: &StackContext, dir: &RunDir) -> Option<GuardianCommand> {
     match stack {
         StackSpec::Fake(_) => None,
         StackSpec::Process(_) | StackSpec::Compose(_) | StackSpec::External(_) => {
             Some(GuardianCommand {
                 program: context.firedrill.clone(),
                 arguments: vec!["guard".into(), context.run_dir.clone().into()],
+                log: dir.run_log(),
                 watching: WATCHING.to_owned(),
                 over: OVER.to_vec(),
             })

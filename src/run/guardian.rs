@@ -1,6 +1,7 @@
 //! The process that mends what a run broke if the run dies.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct GuardianCommand {
     pub program: PathBuf,
     /// Its arguments, the run's directory among them.
     pub arguments: Vec<OsString>,
+    /// File that gets what it has to say when nobody else is left to hear it.
+    pub log: PathBuf,
     /// What it says once it watches, a line.
     pub watching: String,
     /// What it is told when it is no longer needed; the end of its input without this means that the run has died.
@@ -110,11 +113,16 @@ struct Watching {
 impl Watching {
     async fn start(command: &GuardianCommand, recorder: &Recorder) -> Result<Self, GuardianError> {
         let failed = |why: String| GuardianError { why };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&command.log)
+            .map_err(|e| failed(format!("{}: {e}", command.log.display())))?;
         let mut child = Command::new(&command.program)
             .args(&command.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .map_err(|e| failed(format!("{}: {e}", command.program.display())))?;
         let (Some(pipe), Some(said)) = (child.stdin.take(), child.stdout.take()) else {

@@ -93,6 +93,8 @@ fn a_guardian_that_is_killed_is_replaced() {
     until("the undo", || !mark.exists());
     until("its leave", || super::gone(second));
     assert_eq!(folder.processes(), []);
+    let log = std::fs::read_to_string(run.join("run.log")).unwrap();
+    assert!(log.contains("2 put right"), "{log}");
 }
 
 #[test]
