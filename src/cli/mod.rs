@@ -11,6 +11,7 @@ mod read;
 mod recover;
 mod run;
 mod surface;
+mod unmended;
 
 use std::process::ExitCode;
 

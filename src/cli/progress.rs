@@ -30,7 +30,8 @@ impl Progress {
         quiet: bool,
     ) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
-        let log = File::create(log)?;
+        // The guardian adds to it, too.
+        let log = File::options().create(true).append(true).open(log)?;
         let mut lines = Lines {
             plan: plan.clone(),
             recorder: recorder.clone(),

@@ -7,7 +7,7 @@ use super::args::{Guard, Recover};
 use super::context::context;
 use super::exit::Exit;
 use super::surface::Surface;
-use crate::restore::{Ledger, Owed, Recovered, mend_left};
+use crate::restore::{Ledger, Owed, Recovered, left_owed, mend_left};
 use crate::stack::{self, StackError, stay_hands};
 use crate::timeline::event::Event;
 use crate::timeline::{Journal, Recorder, RunDir, RunLock, TimelineError};
@@ -83,19 +83,31 @@ fn put_right(
 ) -> Result<Recovered, RecoverError> {
     let dir = RunDir::open(run)?;
     let lock = lock(&dir)?;
+    // Read under the lock: the runner, or another guardian, may have mended in the meantime.
+    let journal = match Journal::read(&dir.journal()) {
+        // Its first record comes before anything is done.
+        Err(TimelineError::NotOpened { .. }) => None,
+        read => Some(read?),
+    };
+    let owing = journal.filter(|j| !left_owed(j).is_empty() || !j.damage.is_empty());
+    let Some(journal) = owing else {
+        lock.release()?;
+        return Ok(Recovered::default());
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(RecoverError::system("start the runtime"))?;
     let recovered = runtime.block_on(async {
-        // Read under the lock: the runner, or another guardian, may have mended in the meantime.
-        let journal = Journal::read(&dir.journal())?;
         let context = context(surface, &journal.opened, &dir)
             .map_err(RecoverError::system("find this binary"))?;
-        let killed = stay_hands(&context.run)
-            .await
-            .map_err(RecoverError::system("find what acts for the run"))?;
+        let killed = stay_hands(&context.run).await.unwrap_or_else(|error| {
+            surface.talk(&format!(
+                "warning: what may still act for the run could not be looked for: {error}"
+            ));
+            0
+        });
         let recorder = Recorder::resume(&dir, &journal, context.redactor.clone())?;
         let by = by.to_owned();
         recorder.record(Event::Recovering {
@@ -116,7 +128,7 @@ fn put_right(
     let (recovered, written) = recovered?;
     // What the journal could not be told counts as owed: whoever recovers looks again.
     match written {
-        Ok(()) if recovered.broken.is_empty() => lock.release()?,
+        Ok(()) if recovered.clean() => lock.release()?,
         Ok(()) => {}
         Err(error) => surface.talk(&format!("warning: {error}")),
     }
@@ -173,15 +185,22 @@ fn account(run: &Path, recovered: &Recovered) -> (String, Exit) {
         .collect();
     let left = recovered.broken.iter();
     lines.extend(left.map(|(o, why)| format!("LEFT BROKEN  {}: {why}", what(o))));
+    let damage = recovered.damage.iter();
+    lines.extend(damage.map(|d| format!("DAMAGED      {d}: what stood there may still be broken")));
     let (mended, broken) = (recovered.mended.len(), recovered.broken.len());
+    if !recovered.damage.is_empty() {
+        lines.push(format!(
+            "{run}: look at the stack yourself, then remove {run}/run.lock"
+        ));
+    }
     lines.push(match (mended, broken) {
         (0, 0) => format!("{run}: nothing was owed"),
-        (_, 0) => format!("{run}: {mended} put right, nothing is owed any more"),
+        (_, 0) => format!("{run}: {mended} put right, nothing else is known to be owed"),
         (_, _) => format!(
             "{run}: {mended} put right, {broken} could not be; mend the cause and recover again"
         ),
     });
-    let exit = if broken == 0 {
+    let exit = if recovered.clean() {
         Exit::Pass
     } else {
         Exit::LeftBroken

@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::read::{self, Scenario};
 use super::recover::{OVER, WATCHING};
 use super::surface::Surface;
+use super::unmended;
 use crate::judge;
 use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
@@ -148,12 +149,8 @@ enum NotBegun {
     Recording(#[from] TimelineError),
     #[error(transparent)]
     Stack(#[from] StackError),
-    #[error(
-        "{run} was never mended, and is on the same stack; put it right first: firedrill recover {run}"
-    )]
-    Unmended { run: String },
-    #[error("{run} is going on on the same stack; wait for its end")]
-    Occupied { run: String },
+    #[error(transparent)]
+    Unmended(#[from] unmended::Beside),
     #[error("{path}: {source}")]
     Io {
         path: String,
@@ -251,19 +248,75 @@ async fn carry_out(
     redactor: Redactor,
     signals: &Signals,
 ) -> Result<Done, NotBegun> {
-    let plan = scenario.checked.plan;
-    let io = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| NotBegun::Io { path, source }
-    };
     let file = std::path::absolute(file).map_err(io(file))?;
     let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let variables = plan.variables();
+    let plan = &scenario.checked.plan;
+    unmended::refuse(&args.out, None, &plan.stack, &scenario_dir)?;
     let clock = Clock::start();
     let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-    refuse_beside_unmended(&args.out, &plan.stack, &scenario_dir)?;
     let dir = RunDir::create(&args.out, &plan.name, clock.zero_wall_ns(), &run)?;
     let lock = RunLock::take(&dir)?;
+    let started = Started {
+        dir: dir.clone(),
+        clock,
+        run,
+        scenario_dir,
+    };
+    let (order, progress) = match ordered(surface, args, scenario, redactor, signals, started).await
+    {
+        Ok(ordered) => ordered,
+        Err(error) => {
+            give_back(surface, lock);
+            return Err(error);
+        }
+    };
+    let interrupt = order.interrupt.clone();
+    let ended = conduct(order).await;
+    // What the journal could not be told counts as owed: whoever recovers looks.
+    if Journal::read(&dir.journal()).is_ok_and(|journal| left_owed(&journal).is_empty()) {
+        give_back(surface, lock);
+    }
+    progress.finish().await;
+    Ok((dir, ended, interrupt.hurry.is_cancelled()))
+}
+
+/// A run that owes nothing says so.
+fn give_back(surface: &Surface, lock: RunLock) {
+    if let Err(error) = lock.release() {
+        surface.talk(&format!("warning: {error}"));
+    }
+}
+
+/// What a run is known by.
+struct Started {
+    dir: RunDir,
+    clock: Clock,
+    run: String,
+    scenario_dir: PathBuf,
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> NotBegun {
+    let path = path.display().to_string();
+    move |source| NotBegun::Io { path, source }
+}
+
+/// Opens the recording, and makes ready all that the run needs. Nothing is started yet.
+async fn ordered(
+    surface: &Surface,
+    args: &Run,
+    scenario: Scenario,
+    redactor: Redactor,
+    signals: &Signals,
+    started: Started,
+) -> Result<(Order, Progress), NotBegun> {
+    let Started {
+        dir,
+        clock,
+        run,
+        scenario_dir,
+    } = started;
+    let plan = scenario.checked.plan;
+    let variables = plan.variables();
     let store = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(io(&path));
     store(dir.scenario(), &redactor.redact(&scenario.text))?;
     store(
@@ -307,6 +360,8 @@ async fn carry_out(
     recorder
         .record_synced(Event::Opened(Box::new(opened.clone())))
         .await?;
+    // Another run may have begun since it was asked the first time; both are on record now, so one of them sees it.
+    unmended::refuse(&args.out, Some(&dir), &plan.stack, &scenario_dir)?;
     let context = context(surface, &opened, &dir).map_err(io(Path::new("this binary")))?;
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;
@@ -326,16 +381,10 @@ async fn carry_out(
         },
         keep_stack: args.keep_stack,
         guardian,
-        interrupt: interrupt.clone(),
+        interrupt,
         scenario_dir,
     };
-    let ended = conduct(order).await;
-    // What the journal could not be told counts as owed: whoever recovers looks.
-    if left_owed(&Journal::read(&dir.journal())?).is_empty() {
-        lock.release()?;
-    }
-    progress.finish().await;
-    Ok((dir, ended, interrupt.hurry.is_cancelled()))
+    Ok((order, progress))
 }
 
 fn one_line(path: &str) -> String {
@@ -364,37 +413,6 @@ fn secret_names(variables: &[Variable]) -> Vec<String> {
         .filter(secret)
         .map(ToString::to_string)
         .collect()
-}
-
-/// Refuses to break a stack that an earlier run has left broken, or that another run is breaking.
-fn refuse_beside_unmended(
-    reports: &Path,
-    stack: &StackSpec,
-    scenario_dir: &Path,
-) -> Result<(), NotBegun> {
-    for dir in RunDir::all(reports)?.into_iter().filter(RunDir::is_open) {
-        let run = dir.path().display().to_string();
-        let Ok(journal) = Journal::read(&dir.journal()) else {
-            // Its first record comes before anything is done.
-            continue;
-        };
-        let same = journal.opened.stack == *stack
-            && Path::new(&journal.opened.scenario_dir) == scenario_dir;
-        if !same {
-            continue;
-        }
-        match RunLock::take(&dir) {
-            Ok(lock) if left_owed(&journal).is_empty() => lock.release()?,
-            Ok(_) => return Err(NotBegun::Unmended { run }),
-            // What a run starts for itself is in no other's way.
-            Err(TimelineError::Busy { .. }) if matches!(stack, StackSpec::External(_)) => {
-                return Err(NotBegun::Occupied { run });
-            }
-            Err(TimelineError::Busy { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// Every stack but one in memory outlives this process, and what was broken in it does too.

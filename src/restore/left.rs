@@ -1,7 +1,10 @@
 //! Mending what a run left owed, by somebody else than the run.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use super::ledger::{Ledger, Owed};
 use super::mend::{Patience, mend};
@@ -9,7 +12,7 @@ use super::order::{mend_all, newest_first};
 use crate::model::Undo;
 use crate::stack::{Resolve, Stack};
 use crate::timeline::event::{Event, Phase};
-use crate::timeline::{Entry, Journal};
+use crate::timeline::{Damage, Entry, Journal};
 
 /// How long a call that was on its way when its caller died may take to land.
 const LANDING: Duration = Duration::from_secs(1);
@@ -21,6 +24,16 @@ pub struct Recovered {
     pub mended: Vec<Owed>,
     /// What was not, and why.
     pub broken: Vec<(Owed, String)>,
+    /// What of the journal could not be read: something may have been owed there.
+    pub damage: Vec<Damage>,
+}
+
+impl Recovered {
+    /// Whether nothing is owed any more.
+    #[must_use]
+    pub fn clean(&self) -> bool {
+        self.broken.is_empty() && self.damage.is_empty()
+    }
 }
 
 /// What of a journal has to be put right by another than its run: the stack itself only where the run was to take it
@@ -28,7 +41,12 @@ pub struct Recovered {
 #[must_use]
 pub fn left_owed(journal: &Journal) -> Vec<Owed> {
     let mut owed = Owed::left_by(&journal.entries);
-    owed.retain(|o| o.undo != Undo::Down || journal.opened.takes_down);
+    if !journal.opened.takes_down {
+        owed.retain(|o| o.undo != Undo::Down);
+    } else if stood_up(journal) && owed.iter().all(|o| o.undo != Undo::Down) {
+        // Nothing of the stack is there any more, so nothing of it is broken.
+        owed.retain(|o| matches!(o.undo, Undo::Http { .. } | Undo::Command { .. }));
+    }
     owed
 }
 
@@ -44,7 +62,10 @@ pub async fn mend_left(
         .open()
         .into_iter()
         .partition(|o| o.undo != Undo::Down);
-    let mut recovered = Recovered::default();
+    let mut recovered = Recovered {
+        damage: journal.damage.clone(),
+        ..Recovered::default()
+    };
     for (phase, owed) in [(Phase::Mending, faults), (Phase::TakingDown, down)] {
         if owed.is_empty() {
             continue;
@@ -54,7 +75,8 @@ pub async fn mend_left(
             // The call may still land, and then all is to be done again. What fails now is told then.
             newest_first(&owed, |o, tried| async move {
                 let called = move |_| tried.cancel();
-                let _again = mend(stack, &o.undo, values, Patience::default(), called).await;
+                let mending = mend(stack, &o.undo, values, Patience::default(), called);
+                let _again = AssertUnwindSafe(mending).catch_unwind().await;
             })
             .await;
             tokio::time::sleep(LANDING).await;
@@ -70,16 +92,33 @@ pub async fn mend_left(
     recovered
 }
 
+/// Whether the run began to stand its stack up.
+fn stood_up(journal: &Journal) -> bool {
+    let down = |e: &Entry| {
+        matches!(
+            e.event,
+            Event::Owed {
+                undo: Undo::Down,
+                ..
+            }
+        )
+    };
+    journal.entries.iter().any(down)
+}
+
 /// Whether a call that makes a fault, or stands the stack up, may have been on its way when the journal ends.
 fn in_flight(entries: &[Entry]) -> bool {
     let mut dispatched = BTreeSet::new();
     let mut standing_up = false;
     for entry in entries {
         match &entry.event {
-            Event::Dispatched { step, .. } => {
+            // On disk before the call goes out; the dispatch itself may not be.
+            Event::Owed {
+                step: Some(step), ..
+            } => {
                 dispatched.insert(step);
             }
-            Event::Acknowledged { step, .. } => {
+            Event::Acknowledged { step, .. } | Event::NotDispatched { step, .. } => {
                 dispatched.remove(step);
             }
             Event::Phase(phase) => standing_up = *phase == Phase::StandingUp,
@@ -87,4 +126,92 @@ fn in_flight(entries: &[Entry]) -> bool {
         }
     }
     standing_up || !dispatched.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ComponentId, ProcessSpec, StackSpec};
+    use crate::timeline::event::{JOURNAL_VERSION, Opened};
+
+    fn journal(events: Vec<Event>) -> Journal {
+        let opened = Opened {
+            journal_version: JOURNAL_VERSION,
+            firedrill: String::new(),
+            run: String::new(),
+            scenario: String::new(),
+            seed: 0,
+            started_ns: 0,
+            boottime_ns: 0,
+            boot_id: String::new(),
+            pid: 0,
+            pid_start: 0,
+            stack: StackSpec::Process(ProcessSpec {
+                services: std::collections::BTreeMap::new(),
+                ready: None,
+            }),
+            takes_down: true,
+            scenario_dir: String::new(),
+            ports: std::collections::BTreeMap::new(),
+            secrets: Vec::new(),
+        };
+        let entries = (1..).zip(events).map(|(seq, event)| Entry {
+            seq,
+            at_us: 0,
+            event,
+        });
+        Journal {
+            opened,
+            entries: entries.collect(),
+            damage: Vec::new(),
+        }
+    }
+
+    fn owed(id: u64, undo: Undo) -> Event {
+        let step = (undo != Undo::Down).then(|| "break".to_owned());
+        Event::Owed { id, step, undo }
+    }
+
+    fn unpaused() -> Undo {
+        Undo::Unpaused {
+            component: ComponentId::new("backend", 1),
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_stack_that_was_taken_down_is_broken() {
+        let command = Undo::Command {
+            run: Vec::new(),
+            folder: "/".to_owned(),
+        };
+        let left = |events: Vec<Event>| {
+            let left = left_owed(&journal(events));
+            left.into_iter().map(|o| o.id).collect::<Vec<_>>()
+        };
+        let broken = vec![owed(1, Undo::Down), owed(2, unpaused()), owed(3, command)];
+        assert_eq!(left(broken.clone()), [1, 2, 3]);
+        let mut gone = broken;
+        gone.push(Event::Mended { id: 1, attempts: 1 });
+        assert_eq!(left(gone), [3], "the user's own is anywhere");
+    }
+
+    #[test]
+    fn a_call_is_on_its_way_from_the_moment_its_undo_is_on_disk() {
+        let in_flight = |events: Vec<Event>| in_flight(&journal(events).entries);
+        let step = || "break".to_owned();
+        let mut events = vec![
+            Event::Phase(Phase::StandingUp),
+            owed(1, Undo::Down),
+            Event::Phase(Phase::Drill),
+        ];
+        assert!(in_flight(events[..2].to_vec()));
+        assert!(!in_flight(events.clone()));
+        events.push(owed(2, unpaused()));
+        assert!(in_flight(events.clone()));
+        events.push(Event::Acknowledged {
+            step: step(),
+            error: None,
+        });
+        assert!(!in_flight(events));
+    }
 }

@@ -10,13 +10,20 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::stack::own_hand;
 use crate::timeline::Recorder;
 use crate::timeline::event::{Event, Level};
 
 /// How long a guardian may take to be there, and to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A guardian that lives no longer than this has died of its start.
+const QUICK: Duration = Duration::from_secs(1);
+/// How many of those are replaced.
+const MOST_IN_A_ROW: u32 = 5;
 
 /// How a guardian is started and spoken to.
 #[derive(Debug, Clone)]
@@ -118,7 +125,9 @@ impl Watching {
             .append(true)
             .open(&command.log)
             .map_err(|e| failed(format!("{}: {e}", command.log.display())))?;
-        let mut child = Command::new(&command.program)
+        let mut child = Command::new(&command.program);
+        own_hand(&mut child);
+        let mut child = child
             .args(&command.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -132,6 +141,8 @@ impl Watching {
         let mut said = BufReader::new(said);
         let read = tokio::time::timeout(PATIENCE, said.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) || line != command.watching {
+            // It has the pipe's end, and would take it for the run's.
+            let _ended = child.kill().await;
             return Err(failed(format!(
                 "it did not say that it watches (within {PATIENCE:?})"
             )));
@@ -163,7 +174,9 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self, mut watching: Watching) {
+        let mut in_a_row = 0;
         loop {
+            let since = Instant::now();
             tokio::select! {
                 biased;
                 () = self.dismissed.cancelled() => {
@@ -177,6 +190,17 @@ impl Keeper {
                     let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
                     self.note(Level::Warning, format!("the guardian has ended ({how}); another one takes its place"));
                 }
+            }
+            in_a_row = if since.elapsed() < QUICK {
+                in_a_row + 1
+            } else {
+                0
+            };
+            if in_a_row > MOST_IN_A_ROW {
+                let text = "one guardian after the other dies; the run cannot go on without one";
+                self.note(Level::Error, text.to_owned());
+                self.abort.cancel();
+                return;
             }
             watching = match Watching::start(&self.command, &self.recorder).await {
                 Ok(next) => next,

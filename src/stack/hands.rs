@@ -17,12 +17,24 @@ const HAND: &str = "FIREDRILL_HAND";
 /// How long the killed may take to be gone: one that hangs in the kernel stays longer, and acts no more.
 const GONE: Duration = Duration::from_secs(2);
 
+/// The mark, as it stands in an environment.
+pub(super) fn hand_mark(run: &str) -> String {
+    format!("{HAND}={run}")
+}
+
 /// Marks a program as one that acts for the run.
 pub fn hand(command: &mut Command, run: &str) {
     command.env(HAND, run);
 }
 
-/// Kills every program that acts for the run, and what it started, and returns once none is left; how many there were.
+/// Marks a program as one that acts for nobody but itself, though whoever starts it acts for a run: a guardian, and what a
+/// run of its own stands up.
+pub fn own_hand(command: &mut Command) {
+    command.env_remove(HAND);
+}
+
+/// Kills every program that acts for the run, and what it started, inside containers of this machine too, and returns once
+/// none is left; how many there were.
 ///
 /// # Errors
 /// The system's, where processes cannot be listed.
@@ -43,7 +55,7 @@ pub async fn stay_hands(run: &str) -> io::Result<usize> {
 }
 
 fn acting(run: &str) -> io::Result<Vec<Stat>> {
-    let mark = format!("{HAND}={run}");
+    let mark = hand_mark(run);
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse().ok()) else {

@@ -24,7 +24,7 @@ pub use compose::ComposeStack;
 pub use context::{DockerEnv, StackContext};
 pub use fake::{FakeAnswer, FakeReply, FakeStack, FakeWorld, Lies};
 pub use group::GroupGuard;
-pub use hands::{hand, stay_hands};
+pub use hands::{hand, own_hand, stay_hands};
 pub use ports::free_ports;
 pub use process::start_order;
 pub use seam::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unheard, Verified};

@@ -1,7 +1,8 @@
 //! Who may act for a run: its runner while it lives, then whoever mends it, one at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use super::{RunDir, TimelineError};
 
@@ -19,13 +20,18 @@ impl RunLock {
     /// # Errors
     /// [`TimelineError::Busy`] where another process has it, [`TimelineError::Create`] where there can be no lock.
     pub fn take(dir: &RunDir) -> Result<Self, TimelineError> {
-        let lock = Self::open(dir)?;
-        match lock.file.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(TimelineError::Busy {
-                path: dir.path().to_owned(),
-            }),
-            Err(TryLockError::Error(e)) => Err(TimelineError::create(dir.lock(), e)),
+        loop {
+            let lock = Self::open(dir)?;
+            match lock.file.try_lock() {
+                Ok(()) if lock.stands()? => return Ok(lock),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(TimelineError::Busy {
+                        path: dir.path().to_owned(),
+                    });
+                }
+                Err(TryLockError::Error(e)) => return Err(TimelineError::create(dir.lock(), e)),
+            }
         }
     }
 
@@ -34,10 +40,26 @@ impl RunLock {
     /// # Errors
     /// [`TimelineError::Create`].
     pub fn wait(dir: &RunDir) -> Result<Self, TimelineError> {
-        let lock = Self::open(dir)?;
-        let locked = lock.file.lock();
-        locked.map_err(|e| TimelineError::create(dir.lock(), e))?;
-        Ok(lock)
+        loop {
+            let lock = Self::open(dir)?;
+            let locked = lock.file.lock();
+            locked.map_err(|e| TimelineError::create(dir.lock(), e))?;
+            if lock.stands()? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Whether the file is still the one that others find: who had the right before may have taken it away.
+    fn stands(&self) -> Result<bool, TimelineError> {
+        let path = self.dir.lock();
+        let ours = self.file.metadata();
+        let ours = ours.map_err(|e| TimelineError::create(&path, e))?;
+        match fs::metadata(&path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(TimelineError::create(&path, e)),
+        }
     }
 
     fn open(dir: &RunDir) -> Result<Self, TimelineError> {
@@ -66,5 +88,47 @@ impl RunDir {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.lock().exists()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_the_file_goes_with_the_last() {
+        let reports = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(reports.path(), "kill", 0, "a").unwrap();
+        let first = RunLock::take(&dir).unwrap();
+        assert!(matches!(
+            RunLock::take(&dir),
+            Err(TimelineError::Busy { .. })
+        ));
+        // It may come to wait for the file that the first takes away, or find none.
+        let next = {
+            let dir = dir.clone();
+            std::thread::spawn(move || RunLock::wait(&dir).unwrap())
+        };
+        first.release().unwrap();
+        let second = next.join().unwrap();
+        assert!(dir.is_open());
+        assert!(matches!(
+            RunLock::take(&dir),
+            Err(TimelineError::Busy { .. })
+        ));
+        second.release().unwrap();
+        assert!(!dir.is_open());
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_taken_away_is_none() {
+        let reports = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(reports.path(), "kill", 0, "a").unwrap();
+        let lock = RunLock::take(&dir).unwrap();
+        assert!(lock.stands().unwrap());
+        fs::remove_file(dir.lock()).unwrap();
+        assert!(!lock.stands().unwrap());
+        let _other = RunLock::take(&dir).unwrap();
+        assert!(!lock.stands().unwrap());
     }
 }

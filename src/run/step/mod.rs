@@ -24,6 +24,7 @@ use super::settled::settled;
 use crate::fault;
 use crate::model::Action;
 use crate::scenario::plan::{Milestone, StepPlan};
+use crate::stack::stay_hands;
 use crate::timeline::event::{Event, Level};
 
 /// What is recorded of a call that an abort kept from its end.
@@ -193,12 +194,26 @@ async fn make(
         tokio::select! {
             biased;
             () = bench.aborted.cancelled() => {
-                let landed = tokio::time::timeout(fault::landing(&step.action), applying).await;
-                return landed.unwrap_or_else(|_| Err(ABORTED.to_owned()));
+                let landed = tokio::time::timeout(fault::landing(&step.action), &mut applying).await;
+                if let Ok(applied) = landed {
+                    return applied;
+                }
+                stopped(bench).await;
+                return Err(ABORTED.to_owned());
             }
             Some(seen) = next(engine), if !effects.awaited.is_empty() => effects.confirm(bench, &step.name, &seen),
             applied = &mut applying => return applied,
         }
+    }
+}
+
+/// Ends what still makes a fault, so that nothing of it comes after the undo.
+async fn stopped(bench: &Bench) {
+    if let Err(error) = stay_hands(&bench.run).await {
+        bench.recorder.record(Event::Note {
+            level: Level::Warning,
+            text: format!("what still makes a fault could not be looked for: {error}"),
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use super::containers::Container;
 use super::engine::Project;
 use crate::stack::StackError;
+use crate::stack::hands::hand_mark;
 
 /// How long a command may take: as long as any other call of the user's own.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -18,7 +19,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TAIL: usize = 400;
 
 impl Project {
-    /// Runs a command in a container and awaits its end.
+    /// Runs a command in a container and awaits its end. What makes a fault `acts_for` a run, and can be stopped by
+    /// whoever mends in the run's place.
     ///
     /// # Errors
     /// [`StackError::Call`] where it cannot be run, ends with anything but 0, or takes longer than [`LIMIT`].
@@ -26,8 +28,9 @@ impl Project {
         &self,
         container: &Container,
         run: &[String],
+        acts_for: Option<&str>,
     ) -> Result<(), StackError> {
-        let ended = tokio::time::timeout(LIMIT, self.exec_to_its_end(container, run));
+        let ended = tokio::time::timeout(LIMIT, self.exec_to_its_end(container, run, acts_for));
         ended.await.unwrap_or_else(|_| {
             Err(StackError::Call {
                 call: format!("exec `{}`", run.join(" ")),
@@ -43,6 +46,7 @@ impl Project {
         &self,
         container: &Container,
         run: &[String],
+        acts_for: Option<&str>,
     ) -> Result<(), StackError> {
         let call = format!("exec `{}`", run.join(" "));
         let failed = |e| self.error(&call, &container.id, &e);
@@ -50,6 +54,7 @@ impl Project {
             cmd: Some(run.to_vec()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
+            env: acts_for.map(|run| vec![hand_mark(run)]),
             ..ExecConfig::default()
         };
         let exec = self

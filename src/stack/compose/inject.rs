@@ -71,7 +71,7 @@ impl Project {
         }
     }
 
-    /// Makes the fault. `secrets` fills in what the injection keeps as references.
+    /// Makes the fault for a run. `secrets` fills in what the injection keeps as references.
     ///
     /// # Errors
     /// The engine's. It may have landed even so.
@@ -80,6 +80,7 @@ impl Project {
         injection: &Injection,
         undo: &Undo,
         secrets: &dyn Resolve,
+        run_id: &str,
     ) -> Result<Applied, StackError> {
         match injection {
             Injection::Kill {
@@ -118,8 +119,8 @@ impl Project {
             }
             Injection::Exec { component, run, .. } => {
                 let container = self.find(component).await?;
-                self.exec(&container, &texts(run, secrets, "exec.run")?)
-                    .await?;
+                let run = texts(run, secrets, "exec.run")?;
+                self.exec(&container, &run, Some(run_id)).await?;
             }
             Injection::Scale { service, replicas } => return self.scale(service, *replicas).await,
             Injection::UpdateImage { service, image } => {

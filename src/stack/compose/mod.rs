@@ -103,7 +103,10 @@ impl Stack for ComposeStack {
 
     async fn apply(&self, injection: &Injection, undo: &Undo) -> Result<Applied, StackError> {
         let secrets = self.context.secrets.as_ref();
-        self.project().await?.apply(injection, undo, secrets).await
+        let project = self.project().await?;
+        project
+            .apply(injection, undo, secrets, &self.context.run)
+            .await
     }
 
     async fn undo(&self, undo: &Undo, secrets: &dyn Resolve) -> Result<(), StackError> {

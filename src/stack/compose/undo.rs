@@ -55,7 +55,7 @@ impl Project {
             Undo::Exec { component, run } => {
                 let run = texts(run, secrets, "exec.undo")?;
                 let container = self.find(component).await?;
-                self.exec(&container, &run).await
+                self.exec(&container, &run, None).await
             }
             Undo::Http { .. } => Err(not_ours("an HTTP call")),
             Undo::Command { .. } => Err(not_ours("a command of the user's own")),

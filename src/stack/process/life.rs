@@ -16,7 +16,7 @@ use super::book::Replica;
 use super::found::{COMPONENT, DEFINITION, Found, RUN, Stat};
 use super::{ProcessStack, Watchers, failed};
 use crate::model::{ComponentId, Signal, StackEventKind, Template, Variable};
-use crate::stack::StackError;
+use crate::stack::{StackError, own_hand};
 
 /// Between two looks at a process that is about to end or freeze.
 const LOOK: Duration = Duration::from_millis(2);
@@ -111,6 +111,7 @@ impl ProcessStack {
             program.clone().into()
         };
         let mut command = Command::new(path);
+        own_hand(&mut command);
         for word in words {
             command.arg(self.late(id, replica, word)?);
         }

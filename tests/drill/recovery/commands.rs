@@ -1,5 +1,7 @@
 //! What a person does afterwards, and what the commands say to it.
 
+use std::fs;
+
 use rustix::process::Signal;
 
 use super::{guardian, kill, told};
@@ -93,7 +95,7 @@ fn a_guardian_that_is_killed_is_replaced() {
     until("the undo", || !mark.exists());
     until("its leave", || super::gone(second));
     assert_eq!(folder.processes(), []);
-    let log = std::fs::read_to_string(run.join("run.log")).unwrap();
+    let log = fs::read_to_string(run.join("run.log")).unwrap();
     assert!(log.contains("2 put right"), "{log}");
 }
 
@@ -106,6 +108,32 @@ fn a_run_that_ends_in_order_leaves_no_guardian() {
     let run = folder.latest("small");
     assert!(super::gone(guardian(&run)));
     assert!(!run.join("run.lock").exists());
+    // To recover it all the same does it no harm.
+    let journal = || fs::read(run.join("journal.ndjson")).unwrap();
+    let before = journal();
+    let said = folder.firedrill(&["recover", "small"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("nothing was owed"), "{said:?}");
+    assert!(journal() == before, "the recording is as it was");
+}
+
+#[test]
+fn a_run_that_never_began_is_not_taken_for_one_that_was_not_mended() {
+    let folder = Folder::new();
+    let text = SMALL.replace(
+        r#"backend, --listen, "${listen}"]"#,
+        r#"backend, --listen, "${listen}", --instance, "${addr:other}"]"#,
+    );
+    let other = r#"
+      other:
+        command: ["${firedrill}", demo, backend, --listen, "${listen}", --instance, "${addr:backend}"]
+load:"#;
+    folder.write("small.yaml", &text.replacen("\nload:", other, 1));
+    let said = folder.firedrill(&["run", "small.yaml"]);
+    assert!(said.code == 2 || said.code == 3, "{said:?}");
+    let said = folder.firedrill(&["recover"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("nothing to recover"), "{said:?}");
 }
 
 #[test]

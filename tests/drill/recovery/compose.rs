@@ -5,10 +5,11 @@ use std::fs;
 use std::time::Duration;
 
 use firedrill::stack::Stack;
+use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{kill_and_compare, rounds};
-use crate::binary::Folder;
+use super::{guardian, kill_and_compare, rounds};
+use crate::binary::{Folder, until};
 use crate::compose::engine::{Bench, Flavour, docker, remove};
 
 const PROJECT: &str = r#"
@@ -166,4 +167,38 @@ killed_in! { own_killed
     in_a_scaling_down: "scale: { target: web, replicas: 1 }, hold: 200s";
     in_a_scaling_up: "scale: { target: web, replicas: 4 }, hold: 200s";
     in_an_update: "update: { target: web, image: 'firedrill-test/http:2' }";
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_inside_makes_no_fault_after_its_undo() {
+    let Some(bench) = Bench::new(Flavour::One, "inside", PROJECT) else {
+        return;
+    };
+    bench.stack().up().await.unwrap();
+    let project = bench.project();
+    let folder = Folder::new();
+    let action = "exec: { target: web, run: [sh, -c, 'touch /tmp/begun; sleep 77; touch /tmp/full'], undo: [rm, -f, /tmp/full] }";
+    drill(
+        &folder,
+        &format!("{{ external: {{ compose_project: {project} }} }}"),
+        &format!("{action}, hold: 200s }}\nguards: {{ allow_external: true"),
+    );
+    let mut drill = folder.start(&["run", "broken.yaml", "--yes"]);
+    let filter = format!("label=com.docker.compose.project={project}");
+    let containers = docker(&["ps", "-q", "--filter", &filter]).unwrap();
+    let taken = |id: &&str| docker(&["exec", id, "test", "-e", "/tmp/begun"]).is_ok();
+    until("the command", || {
+        drill.goes_on();
+        containers.lines().any(|id| taken(&id))
+    });
+    let runs = |id: &str| docker(&["top", id, "-eo", "pid,args"]).unwrap();
+    let victim = containers.lines().find(taken).unwrap();
+    assert!(runs(victim).contains("sleep 77"));
+    let watching = guardian(&folder.latest("broken"));
+    drill.signal(Signal::KILL);
+    let _killed = drill.end();
+    until("its leave", || super::gone(watching));
+    assert!(!runs(victim).contains("sleep 77"), "{}", runs(victim));
+    bench.stack().down().await.unwrap();
+    assert_eq!(bench.left(), "");
 }
