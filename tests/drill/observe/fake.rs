@@ -170,7 +170,9 @@ impl Tsdb {
         let parameter = |name: &str| asked.query[name].as_str();
         match asked.path.as_str() {
             "/api/v1/query" if parameter("query") == "time()" => {
-                let now = self.seconds(self.clock.now_us() / 1000);
+                // Rounded down once, as the real one does.
+                let ms = self.clock.wall_ns(self.clock.now_us()) / 1_000_000 + self.ahead_ms;
+                let now = ms as f64 / 1e3;
                 Reply::data(&json!({"resultType": "scalar", "result": [now, now.to_string()]}))
             }
             "/api/v1/query" => {
