@@ -97,7 +97,7 @@ fn kill(pid: Pid) {
     until("its end", || gone(pid));
 }
 
-/// How often each fault is killed: `FIREDRILL_KILLS`, else a few times.
-fn rounds() -> usize {
-    std::env::var("FIREDRILL_KILLS").map_or(3, |n| n.parse().unwrap())
+/// How often each fault is killed: `FIREDRILL_KILLS`, else `usual`.
+fn rounds(usual: usize) -> usize {
+    std::env::var("FIREDRILL_KILLS").map_or(usual, |n| n.parse().unwrap())
 }

@@ -96,7 +96,7 @@ async fn killed(name: &str, action: &str) {
     };
     bench.stack().up().await.unwrap();
     let project = bench.project();
-    for _ in 0..rounds() {
+    for _ in 0..rounds(2) {
         let folder = Folder::new();
         let stack = format!("{{ external: {{ compose_project: {project} }} }}");
         let allowed = format!("{action} }}\nguards: {{ allow_external: true");
@@ -133,7 +133,7 @@ async fn own_killed(name: &str, action: &str) {
     let Some(_bench) = Bench::new(Flavour::One, name, PROJECT) else {
         return;
     };
-    for _ in 0..rounds().div_ceil(2) {
+    for _ in 0..rounds(1) {
         let folder = Folder::new();
         folder.write("docker-compose.yml", PROJECT);
         drill(&folder, "{ compose: { file: docker-compose.yml } }", action);

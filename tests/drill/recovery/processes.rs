@@ -54,7 +54,7 @@ fn state(folder: &Folder) -> State {
 }
 
 fn killed(action: &str) {
-    for _ in 0..rounds() {
+    for _ in 0..rounds(7) {
         let folder = Folder::new();
         folder.write("broken.yaml", &DRILL.replace("ACTION", action));
         let drill = folder.start(&["run", "broken.yaml", "--keep-stack"]);
