@@ -10,6 +10,8 @@ mod interrupts;
 mod refusals;
 mod signals;
 
+use crate::binary::Folder;
+
 /// One small backend, a few seconds of load, one kill.
 pub(crate) const SMALL: &str = r#"version: 1
 name: small
@@ -31,3 +33,14 @@ steps:
 objectives: { availability: { at_least: 1% } }
 recovery: { settle: 1s, bad: 0 }
 "#;
+
+/// A drill whose fault is a file, for as long as the test likes.
+pub(crate) fn marked() -> Folder {
+    let folder = Folder::new();
+    let text = SMALL.replace("for: 6s", "for: 300s").replace(
+        "kill: { target: backend }, hold: 1s",
+        r#"command: { run: [touch, "${scenario_dir}/broken"], undo: [rm, -f, "${scenario_dir}/broken"] }, hold: 250s"#,
+    );
+    folder.write("small.yaml", &text);
+    folder
+}

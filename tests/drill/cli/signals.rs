@@ -2,19 +2,8 @@
 
 use rustix::process::Signal;
 
-use super::SMALL;
+use super::{SMALL, marked};
 use crate::binary::{Folder, until};
-
-/// A drill whose fault is a file, for as long as the test likes.
-fn marked() -> Folder {
-    let folder = Folder::new();
-    let text = SMALL.replace("for: 6s", "for: 300s").replace(
-        "kill: { target: backend }, hold: 1s",
-        r#"command: { run: [touch, "${scenario_dir}/broken"], undo: [rm, -f, "${scenario_dir}/broken"] }, hold: 250s"#,
-    );
-    folder.write("small.yaml", &text);
-    folder
-}
 
 fn ends_by(signal: Signal, code: i32, name: &str) {
     let folder = marked();

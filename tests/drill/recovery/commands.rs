@@ -6,18 +6,7 @@ use rustix::process::Signal;
 
 use super::{guardian, kill, told};
 use crate::binary::{Folder, Running, until};
-use crate::cli::SMALL;
-
-/// A drill whose fault is a file, for as long as the test likes.
-fn marked() -> Folder {
-    let folder = Folder::new();
-    let text = SMALL.replace("for: 6s", "for: 300s").replace(
-        "kill: { target: backend }, hold: 1s",
-        r#"command: { run: [touch, "${scenario_dir}/broken"], undo: [rm, -f, "${scenario_dir}/broken"] }, hold: 250s"#,
-    );
-    folder.write("small.yaml", &text);
-    folder
-}
+use crate::cli::{SMALL, marked};
 
 /// Kills the runner and its guardian in the middle of the fault.
 fn both_killed(folder: &Folder, drill: Running<'_>) {
