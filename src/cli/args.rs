@@ -175,6 +175,12 @@ pub(super) enum Format {
 pub(super) struct Recover {
     /// A run's directory, its id, or a scenario (its latest run); every run that was not mended when left out.
     pub(super) run: Option<String>,
+    /// Go by the marks on the platforms too: for runs whose files are lost, or are on another machine.
+    #[arg(long)]
+    pub(super) scan: bool,
+    /// With --scan: runs of other machines are over, too.
+    #[arg(long, requires = "scan")]
+    pub(super) yes: bool,
     /// Folder of the runs' directories.
     #[arg(
         long,

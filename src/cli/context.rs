@@ -1,12 +1,12 @@
 //! What a stack is handed, by a run's first record: the same for the run, its guardian and whoever recovers it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::surface::Surface;
 use crate::model::Variable;
-use crate::stack::{DockerEnv, SecretStore, StackContext};
+use crate::stack::{self, DockerEnv, Owner, Scan, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
 
@@ -21,6 +21,7 @@ pub(super) fn context(
 ) -> std::io::Result<StackContext> {
     let env = surface.environment();
     let scenario_dir = PathBuf::from(&opened.scenario_dir);
+    let run_dir = std::path::absolute(dir.path())?;
     let secrets = SecretStore::new(env.clone(), scenario_dir.clone());
     let named: Vec<Variable> = opened
         .secrets
@@ -29,8 +30,10 @@ pub(super) fn context(
         .collect();
     Ok(StackContext {
         run: opened.run.clone(),
-        run_dir: std::path::absolute(dir.path())?,
+        owner: owner(opened, &run_dir, &scenario_dir),
+        run_dir,
         scenario_dir,
+        state_dir: state_dir(&env),
         firedrill: std::env::current_exe()?,
         ports: opened.ports.clone(),
         redactor: secrets.redactor(&named),
@@ -39,6 +42,66 @@ pub(super) fn context(
     })
 }
 
+fn owner(opened: &Opened, run_dir: &Path, scenario_dir: &Path) -> Owner {
+    let (host, pid_namespace) = Owner::here();
+    Owner {
+        host,
+        boot_id: opened.boot_id.clone(),
+        pid_namespace,
+        pid: opened.pid,
+        pid_start: opened.pid_start,
+        run_dir: run_dir.to_owned(),
+        scenario_dir: scenario_dir.to_owned(),
+        takes_down: opened.takes_down,
+        secrets: opened.secrets.clone(),
+    }
+}
+
+/// The surroundings of a run of which only the marks are left.
+///
+/// # Errors
+/// The system's, where this binary has no path.
+pub(super) fn context_of_marks(
+    surface: &Surface,
+    run: &str,
+    owner: &Owner,
+) -> std::io::Result<StackContext> {
+    let env = surface.environment();
+    let secrets = SecretStore::new(env.clone(), owner.scenario_dir.clone());
+    let named: Vec<Variable> = owner
+        .secrets
+        .iter()
+        .filter_map(|name| Variable::parse(name).ok())
+        .collect();
+    Ok(StackContext {
+        run: run.to_owned(),
+        owner: owner.clone(),
+        run_dir: owner.run_dir.clone(),
+        scenario_dir: owner.scenario_dir.clone(),
+        state_dir: state_dir(&env),
+        firedrill: std::env::current_exe()?,
+        ports: BTreeMap::new(),
+        redactor: secrets.redactor(&named),
+        secrets: Arc::new(secrets),
+        docker: docker_env(&env),
+    })
+}
+
+/// What bears the marks of runs, wherever this environment leads.
+pub(super) async fn scan(surface: &Surface) -> Scan {
+    let env = surface.environment();
+    stack::scan(&docker_env(&env), state_dir(&env).as_deref()).await
+}
+
+/// Where undos are kept that have no other place: in the user's folder for state (XDG Base Directory Specification).
+fn state_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let state = absolute("XDG_STATE_HOME");
+    let state = state.or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Some(state?.join("firedrill/undo"))
+}
+
+/// How this environment reaches a Docker engine.
 fn docker_env(env: &BTreeMap<String, String>) -> DockerEnv {
     let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
     DockerEnv {

@@ -4,7 +4,9 @@ mod args;
 mod context;
 mod demo;
 mod exit;
+mod guard;
 mod judge;
+mod marks;
 mod plan;
 mod progress;
 mod read;
@@ -43,7 +45,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&surface, &args),
         Command::Run(args) => run::run(&surface, &args),
         Command::Recover(args) => recover::recover(&surface, &args),
-        Command::Guard(args) => recover::guard(&surface, &args),
+        Command::Guard(args) => guard::guard(&surface, &args),
         Command::Judge(args) => judge::judge(&surface, &args),
         Command::Report(args) => judge::report(&surface, &args),
         Command::Export(args) => judge::export(&surface, &args),

@@ -1,81 +1,46 @@
-//! `recover`, and the guardian that does the same by itself when the run dies.
+//! `recover`: what a run left owed, by its journal, and with `--scan` by the marks on the platforms.
 
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::args::{Guard, Recover};
-use super::context::context;
+use super::args::Recover;
+use super::context::{context, scan};
 use super::exit::Exit;
+use super::marks::{self, Whose};
 use super::surface::Surface;
 use crate::restore::{Ledger, Owed, Recovered, left_owed, mend_left};
-use crate::stack::{self, StackError, stay_hands};
+use crate::stack::{self, Scan, StackError, stay_hands};
 use crate::timeline::event::Event;
 use crate::timeline::{Journal, Recorder, RunDir, RunLock, TimelineError};
 
-/// What the runner writes to its guardian when it is no longer needed.
-pub(super) const OVER: &[u8] = b"over\n";
-/// What the guardian writes once it watches.
-pub(super) const WATCHING: &str = "watching\n";
-
 /// Why a run could not be looked after.
 #[derive(Debug, thiserror::Error)]
-enum RecoverError {
+pub(super) enum RecoverError {
+    /// The run's files.
     #[error(transparent)]
     Timeline(#[from] TimelineError),
+    /// The platform.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// The system.
     #[error("{what}: {source}")]
     System {
+        /// What was to be done.
         what: &'static str,
+        /// Its answer.
         source: io::Error,
     },
 }
 
 impl RecoverError {
-    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
     }
 }
 
-/// Waits for the end of the run whose directory this is, and puts right what it left owed if it died.
-pub(super) fn guard(surface: &Surface, args: &Guard) -> Exit {
-    // Out of the terminal's reach: what ends the run's session must not end its guardian. It fails where the guardian
-    // leads a session already, which is as good.
-    let _leads = rustix::process::setsid();
-    let done = watch(&args.run).and_then(|orphaned| {
-        if !orphaned {
-            return Ok(Exit::Pass);
-        }
-        surface.talk("the run has died; its guardian mends what it left");
-        let recovered = put_right(surface, &args.run, "guardian", RunLock::wait)?;
-        let (told, exit) = account(&args.run, &recovered);
-        surface.talk(told.trim_end());
-        Ok(exit)
-    });
-    match done {
-        Ok(exit) => exit,
-        Err(error) => surface.failed(&error, Exit::LeftBroken),
-    }
-}
-
-/// Blocks until the runner says that the run is over (false) or is gone (true).
-fn watch(run: &Path) -> Result<bool, RecoverError> {
-    // Read once beforehand: a guardian that cannot read the journal is none.
-    Journal::read(&RunDir::open(run)?.journal())?;
-    let mut stdout = io::stdout();
-    stdout
-        .write_all(WATCHING.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(RecoverError::system("tell the runner"))?;
-    let mut said = Vec::new();
-    io::stdin()
-        .read_to_end(&mut said)
-        .map_err(RecoverError::system("listen to the runner"))?;
-    Ok(said != OVER)
-}
-
 /// Puts right what a run left owed. `lock` gets the right to do so.
-fn put_right(
+pub(super) fn put_right(
     surface: &Surface,
     run: &Path,
     by: &str,
@@ -83,22 +48,23 @@ fn put_right(
 ) -> Result<Recovered, RecoverError> {
     let dir = RunDir::open(run)?;
     let lock = lock(&dir)?;
+    let runtime = runtime()?;
     // Read under the lock: the runner, or another guardian, may have mended in the meantime.
     let journal = match Journal::read(&dir.journal()) {
-        // Its first record comes before anything is done.
-        Err(TimelineError::NotOpened { .. }) => None,
-        read => Some(read?),
+        // Its first record comes before anything is done; but a file may be cut short afterwards.
+        Err(TimelineError::NotOpened { .. }) => {
+            let recovered = runtime.block_on(marks::of_run(surface, &dir.id()))?;
+            if recovered.clean() {
+                give_back(surface, lock);
+            }
+            return Ok(recovered);
+        }
+        read => read?,
     };
-    let owing = journal.filter(|j| !left_owed(j).is_empty() || !j.damage.is_empty());
-    let Some(journal) = owing else {
-        lock.release()?;
+    if left_owed(&journal).is_empty() && journal.damage.is_empty() {
+        give_back(surface, lock);
         return Ok(Recovered::default());
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(RecoverError::system("start the runtime"))?;
+    }
     let recovered = runtime.block_on(async {
         let context = context(surface, &journal.opened, &dir)
             .map_err(RecoverError::system("find this binary"))?;
@@ -108,73 +74,161 @@ fn put_right(
             ));
             0
         });
-        let recorder = Recorder::resume(&dir, &journal, context.redactor.clone())?;
-        let by = by.to_owned();
-        recorder.record(Event::Recovering {
-            by,
-            pid: std::process::id(),
-            hands: killed,
-        });
-        let ledger = Ledger::of_journal(recorder.clone(), &journal);
+        let recorder = match Recorder::resume(&dir, &journal, context.redactor.clone()) {
+            Ok(recorder) => Ok(recorder),
+            Err(error) => {
+                surface.talk(&format!("warning: {error}; all is mended all the same"));
+                Err(error)
+            }
+        };
+        let ledger = match &recorder {
+            Ok(recorder) => {
+                recorder.record(Event::Recovering {
+                    by: by.to_owned(),
+                    pid: std::process::id(),
+                    hands: killed,
+                });
+                Ledger::of_journal(recorder.clone(), &journal)
+            }
+            Err(_) => Ledger::unrecorded(left_owed(&journal)),
+        };
         let stack = stack::open(&journal.opened.stack, context.clone())?;
         let mut recovered = mend_left(&ledger, &journal, &*stack, &*context.secrets).await;
         for (_, why) in &mut recovered.broken {
             // It may quote what the system under test said, and that may be a secret.
             *why = context.redactor.redact(why).into_owned();
         }
-        Ok::<_, RecoverError>((recovered, recorder.abandon().await))
+        let written = match recorder {
+            Ok(recorder) => recorder.abandon().await,
+            Err(error) => Err(error),
+        };
+        Ok::<_, RecoverError>((recovered, written))
     });
     runtime.shutdown_background();
     let (recovered, written) = recovered?;
     // What the journal could not be told counts as owed: whoever recovers looks again.
     match written {
-        Ok(()) if recovered.clean() => lock.release()?,
+        Ok(()) if recovered.clean() => give_back(surface, lock),
         Ok(()) => {}
         Err(error) => surface.talk(&format!("warning: {error}")),
     }
     Ok(recovered)
 }
 
+/// A run that owes nothing says so; where it cannot, it is looked at again some day, and found mended.
+fn give_back(surface: &Surface, lock: RunLock) {
+    if let Err(error) = lock.release() {
+        surface.talk(&format!("warning: {error}"));
+    }
+}
+
+/// A runtime for mending.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RecoverError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(RecoverError::system("start the runtime"))
+}
+
 /// Puts right what runs left owed: the one named, or every one that was not mended.
 pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
-    let runs = match &args.run {
-        Some(run) => RunDir::find(&args.out, run).map(|dir| vec![dir]),
-        None => RunDir::all(&args.out).map(|all| all.into_iter().filter(RunDir::is_open).collect()),
+    let (mut dirs, mut whose) = (BTreeSet::new(), Whose::All);
+    match &args.run {
+        Some(run) => match RunDir::find(&args.out, run) {
+            Ok(dir) => {
+                whose = Whose::Of(dir.id());
+                dirs.insert(dir.path().to_owned());
+            }
+            Err(TimelineError::NoRun { .. }) if args.scan => whose = Whose::Of(id_in(run)),
+            Err(error @ TimelineError::NoRun { .. }) => {
+                let exit = surface.failed(&error, Exit::Usage);
+                surface.talk(
+                    "if its files are lost, `firedrill recover --scan` goes by what it marked",
+                );
+                return exit;
+            }
+            Err(error) => return surface.failed(&error, Exit::Usage),
+        },
+        None => match RunDir::all(&args.out) {
+            Ok(all) => {
+                let open = all.into_iter().filter(RunDir::is_open);
+                dirs.extend(open.map(|dir| dir.path().to_owned()));
+            }
+            Err(error) => return surface.failed(&error, Exit::Usage),
+        },
+    }
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return surface.failed(&error, Exit::LeftBroken),
     };
-    let runs = match runs {
-        Ok(runs) => runs,
-        Err(error) => return surface.failed(&error, Exit::Usage),
-    };
-    if runs.is_empty() {
+    let look = || runtime.block_on(scan(surface));
+    if args.scan {
+        // A journal knows more than marks do, wherever it is.
+        dirs.extend(journals(&look(), &whose));
+    }
+    let (mut exit, mut told) = (Exit::Pass, !dirs.is_empty());
+    for dir in dirs {
+        exit = exit.worse(by_journal(surface, &dir));
+    }
+    if args.scan {
+        let (by_marks, found) = runtime.block_on(marks::recover(surface, look(), &whose, args.yes));
+        exit = exit.worse(by_marks);
+        told |= found;
+    }
+    if !told {
+        let place = if args.scan {
+            ", and nothing bears the marks of a run that does"
+        } else {
+            ""
+        };
         surface.result(&format!(
-            "nothing to recover: every run in {} has been mended\n",
+            "nothing to recover: no run in {} owes anything{place}\n",
             args.out.display()
         ));
-    }
-    let mut exit = Exit::Pass;
-    for dir in runs {
-        let of_one = match put_right(surface, dir.path(), "recover", RunLock::take) {
-            Ok(recovered) => {
-                let (told, exit) = account(dir.path(), &recovered);
-                surface.result(&told);
-                exit
-            }
-            Err(RecoverError::Timeline(error @ TimelineError::Busy { .. })) => {
-                surface.failed(&error, Exit::Inconclusive)
-            }
-            Err(error) => {
-                surface.talk(&format!("{}:", dir.path().display()));
-                surface.failed(&error, Exit::LeftBroken)
-            }
-        };
-        exit = exit.worse(of_one);
     }
     exit
 }
 
+/// The id in what a person names a run by: the last part of a directory's name, or the whole.
+fn id_in(run: &str) -> String {
+    let name = Path::new(run)
+        .file_name()
+        .unwrap_or(run.as_ref())
+        .to_string_lossy();
+    name.rsplit_once('-')
+        .map_or(&*name, |(_, id)| id)
+        .to_owned()
+}
+
+/// Directories of unmended runs that left marks, wherever they are.
+fn journals(scan: &Scan, whose: &Whose) -> Vec<PathBuf> {
+    let wanted = scan.strays.iter().filter(|stray| whose.has(&stray.run));
+    let dirs = wanted.filter_map(|stray| RunDir::open(&stray.owner.as_ref()?.run_dir).ok());
+    dirs.filter(RunDir::is_open)
+        .map(|dir| dir.path().to_owned())
+        .collect()
+}
+
+fn by_journal(surface: &Surface, dir: &Path) -> Exit {
+    match put_right(surface, dir, "recover", RunLock::take) {
+        Ok(recovered) => {
+            let (told, exit) = account(&dir.display().to_string(), &recovered);
+            surface.result(&told);
+            exit
+        }
+        Err(RecoverError::Timeline(error @ TimelineError::Busy { .. })) => {
+            surface.failed(&error, Exit::Inconclusive)
+        }
+        Err(error) => {
+            surface.talk(&format!("{}:", dir.display()));
+            surface.failed(&error, Exit::LeftBroken)
+        }
+    }
+}
+
 /// What became of a run's debts, in words.
-fn account(run: &Path, recovered: &Recovered) -> (String, Exit) {
-    let run = run.display();
+pub(super) fn account(run: &str, recovered: &Recovered) -> (String, Exit) {
     let what = |owed: &Owed| {
         let step = owed.step.as_deref().unwrap_or("the stack");
         format!("{step}: {}", owed.undo)

@@ -3,11 +3,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::join_all;
+
 use super::left::left_owed;
 use super::mend::{MendError, Patience, mend};
 use crate::model::Undo;
-use crate::stack::{Resolve, Stack};
-use crate::timeline::event::Event;
+use crate::stack::{Resolve, Stack, UndoTag};
+use crate::timeline::event::{Event, Level};
 use crate::timeline::{Entry, Journal, Recorder, TimelineError};
 
 /// An undo that is owed.
@@ -43,9 +45,11 @@ impl Owed {
     }
 }
 
-/// Keeps the journal's account of what is owed. No fault is made but after [`Ledger::owe`] has returned.
+/// Keeps the account of what is owed, in the journal where there is one. No fault is made but after [`Ledger::owe`] has
+/// returned.
 pub struct Ledger {
-    recorder: Recorder,
+    /// `None` where the journal is lost, or cannot be written any more: what is owed is mended all the same.
+    recorder: Option<Recorder>,
     next: AtomicU64,
     account: Mutex<Account>,
 }
@@ -62,7 +66,7 @@ impl Ledger {
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
         Self {
-            recorder,
+            recorder: Some(recorder),
             next: AtomicU64::new(1),
             account: Mutex::default(),
         }
@@ -72,18 +76,29 @@ impl Ledger {
     #[must_use]
     pub fn of_journal(recorder: Recorder, journal: &Journal) -> Self {
         Self {
-            recorder,
+            recorder: Some(recorder),
+            ..Self::unrecorded(left_owed(journal))
+        }
+    }
+
+    /// An account of what is to be put right, given oldest first, without a journal that could be told.
+    #[must_use]
+    pub fn unrecorded(owed: Vec<Owed>) -> Self {
+        Self {
+            recorder: None,
             next: AtomicU64::new(1),
             account: Mutex::new(Account {
-                open: left_owed(journal),
+                open: owed,
                 struck_off: Vec::new(),
             }),
         }
     }
 
-    /// Where the account is kept.
-    pub(super) fn recorder(&self) -> &Recorder {
-        &self.recorder
+    /// Tells the journal, where there is one.
+    pub(super) fn record(&self, event: Event) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(event);
+        }
     }
 
     /// Writes down an undo. When this has returned, it is on disk.
@@ -101,7 +116,9 @@ impl Ledger {
             step: owed.step.clone(),
             undo: owed.undo.clone(),
         };
-        self.recorder.record_synced(event).await?;
+        if let Some(recorder) = &self.recorder {
+            recorder.record_synced(event).await?;
+        }
         self.lock().open.push(owed.clone());
         Ok(owed)
     }
@@ -141,13 +158,53 @@ impl Ledger {
                 Ok(())
             }
             Err(error) => {
-                self.recorder.record(Event::LeftBroken {
+                self.record(Event::LeftBroken {
                     id: owed.id,
                     why: error.to_string(),
                 });
                 Err(error)
             }
         }
+    }
+
+    /// Keeps undos on the platform too, beside what they are about, for whoever has lost the journal. One that the platform
+    /// does not take is in the journal alone; that is recorded.
+    pub async fn tag(&self, owed: &[Owed], stack: &dyn Stack) {
+        join_all(owed.iter().map(|owed| async move {
+            let tag = UndoTag {
+                id: owed.id,
+                step: owed.step.clone(),
+                undo: owed.undo.clone(),
+            };
+            if let Err(error) = stack.tag(&tag).await {
+                self.warn(format!(
+                    "`recover --scan` would not find that it has to {}: {error}",
+                    owed.undo
+                ));
+            }
+        }))
+        .await;
+    }
+
+    /// Takes undos off the platform that are no longer owed.
+    pub async fn untag(&self, owed: &[Owed], stack: &dyn Stack) {
+        join_all(owed.iter().map(|owed| async move {
+            if self.lock().open.iter().any(|o| o.id == owed.id) {
+                return;
+            }
+            if let Err(error) = stack.untag(owed.id).await {
+                self.warn(format!(
+                    "`recover --scan` would find that it has to {}, though that is done: {error}",
+                    owed.undo
+                ));
+            }
+        }))
+        .await;
+    }
+
+    fn warn(&self, text: String) {
+        let level = Level::Warning;
+        self.record(Event::Note { level, text });
     }
 
     /// Strikes off an undo that a step's author asked to keep undone (`keep: true`).
@@ -162,7 +219,7 @@ impl Ledger {
         account.open.retain(|o| o.id != id);
         account.struck_off.push(mended.clone());
         drop(account);
-        self.recorder.record(mended);
+        self.record(mended);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Account> {

@@ -50,11 +50,27 @@ pub fn left_owed(journal: &Journal) -> Vec<Owed> {
     owed
 }
 
-/// Puts right what a run left owed: faults first, then the stack. What fails stays owed, and the stack is taken down all
-/// the same.
+/// Puts right what a run left owed by its journal: faults first, then the stack. What fails stays owed, and the stack is
+/// taken down all the same.
 pub async fn mend_left(
     ledger: &Ledger,
     journal: &Journal,
+    stack: &dyn Stack,
+    values: &dyn Resolve,
+) -> Recovered {
+    let in_flight = in_flight(&journal.entries);
+    let recovered = mend_open(ledger, in_flight, stack, values).await;
+    Recovered {
+        damage: journal.damage.clone(),
+        ..recovered
+    }
+}
+
+/// Puts right what a ledger holds of a run that has ended, in the same way. `in_flight` says whether a call that makes a fault may still be on
+/// its way.
+pub async fn mend_open(
+    ledger: &Ledger,
+    in_flight: bool,
     stack: &dyn Stack,
     values: &dyn Resolve,
 ) -> Recovered {
@@ -62,16 +78,13 @@ pub async fn mend_left(
         .open()
         .into_iter()
         .partition(|o| o.undo != Undo::Down);
-    let mut recovered = Recovered {
-        damage: journal.damage.clone(),
-        ..Recovered::default()
-    };
+    let mut recovered = Recovered::default();
     for (phase, owed) in [(Phase::Mending, faults), (Phase::TakingDown, down)] {
         if owed.is_empty() {
             continue;
         }
-        ledger.recorder().record(Event::Phase(phase));
-        if in_flight(&journal.entries) {
+        ledger.record(Event::Phase(phase));
+        if in_flight {
             // The call may still land, and then all is to be done again. What fails now is told then.
             newest_first(&owed, |o, tried| async move {
                 let called = move |_| tried.cancel();

@@ -25,13 +25,16 @@ pub async fn mend_all(
         let called = move |_| tried.cancel();
         let mending = ledger.mend(owed, stack, values, Patience::default(), called);
         match AssertUnwindSafe(mending).catch_unwind().await {
-            Ok(done) => done.map_err(|e| e.to_string()),
+            Ok(done) => {
+                ledger.untag(std::slice::from_ref(owed), stack).await;
+                done.map_err(|e| e.to_string())
+            }
             Err(panic) => {
                 let why = format!(
                     "firedrill itself failed: {}; please report it",
                     told(&*panic)
                 );
-                ledger.recorder().record(Event::LeftBroken {
+                ledger.record(Event::LeftBroken {
                     id: owed.id,
                     why: why.clone(),
                 });

@@ -105,6 +105,14 @@ pub enum RunError {
     /// The steady state did not hold.
     #[error("the steady state does not hold, so nothing was broken: {0}")]
     NotSteady(String),
+    /// By what its platform keeps, another run is breaking the stack, or has left it broken.
+    #[error(
+        "the run {run} is going on on the same stack, or was never mended; if it is over, put it right first: firedrill recover {run} --scan"
+    )]
+    Unmended {
+        /// Its id.
+        run: String,
+    },
     /// Nobody would mend if this process died.
     #[error(transparent)]
     Guardian(#[from] GuardianError),
@@ -187,6 +195,10 @@ async fn drill(
     phase(Phase::StandingUp);
     // On a platform that cannot even be asked nothing gets started, and nothing is owed.
     unless_aborted(order, stack.owned()).await??;
+    let owing = unless_aborted(order, stack.owed_to_others()).await??;
+    if let Some(run) = owing.into_iter().next() {
+        return Err(RunError::Unmended { run });
+    }
     ledger.owe(None, Undo::Down).await?;
     let standing = unless_aborted(order, stack.up()).await??;
     for text in standing.notes {

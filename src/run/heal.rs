@@ -88,11 +88,13 @@ async fn heal_one(
     while let Some(mended) = running.next().await {
         clean &= mended.is_ok();
     }
+    drop(running);
     if clean {
         bench.recorder.record(Event::Verified {
             step: due.step.clone(),
         });
     }
+    bench.ledger.untag(&due.owed, &*bench.stack).await;
     clean
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Resolve;
+use super::{Owner, Resolve};
 use crate::model::Redactor;
 
 /// The run that a stack belongs to, and where things are.
@@ -13,10 +13,14 @@ use crate::model::Redactor;
 pub struct StackContext {
     /// The run's id: the label of everything the stack starts.
     pub run: String,
+    /// Who stands behind it: the other label.
+    pub owner: Owner,
     /// The run's directory, absolute.
     pub run_dir: PathBuf,
     /// The folder of the scenario file, absolute.
     pub scenario_dir: PathBuf,
+    /// Folder for undos of platforms that have no place for them; `None` where the user has none.
+    pub state_dir: Option<PathBuf>,
     /// This binary.
     pub firedrill: PathBuf,
     /// Port of each `${free_port}`, by the number of its mention ([`free_ports`](super::free_ports)).

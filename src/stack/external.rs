@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::ready::Prober;
+use super::undo_files;
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Unheard,
-    Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, UndoTag,
+    Unheard, Verified,
 };
 use crate::model::{
     Component, ComponentId, ExternalSpec, Health, Injection, Ready, RunState, StackEvent, Undo,
@@ -183,6 +184,27 @@ impl Stack for ExternalStack {
         }
     }
 
+    async fn tag(&self, tag: &UndoTag) -> Result<(), StackError> {
+        match &self.project {
+            Some(project) => project.tag(tag).await,
+            None => undo_files::keep(&self.context, tag),
+        }
+    }
+
+    async fn untag(&self, id: u64) -> Result<(), StackError> {
+        match &self.project {
+            Some(project) => project.untag(id).await,
+            None => undo_files::forget(&self.context, id),
+        }
+    }
+
+    async fn owed_to_others(&self) -> Result<Vec<String>, StackError> {
+        match &self.project {
+            Some(project) => project.owed_to_others().await,
+            None => Ok(vec![]),
+        }
+    }
+
     async fn skew_ns(&self) -> Result<i64, StackError> {
         match &self.project {
             Some(project) => project.skew_ns().await,
@@ -195,7 +217,7 @@ impl Stack for ExternalStack {
 mod tests {
     use super::*;
     use crate::model::{Redactor, StackSpec, Template};
-    use crate::stack::{DockerEnv, SecretStore, open};
+    use crate::stack::{DockerEnv, Owner, SecretStore, open};
     use std::collections::BTreeMap;
 
     fn stack(addresses: &[(&str, &str)]) -> Arc<dyn Stack> {
@@ -205,8 +227,10 @@ mod tests {
             .collect();
         let context = StackContext {
             run: "r".into(),
+            owner: Owner::default(),
             run_dir: "/nowhere".into(),
             scenario_dir: "/nowhere".into(),
+            state_dir: None,
             firedrill: "firedrill".into(),
             ports: BTreeMap::from([(1, 8080)]),
             secrets: Arc::new(SecretStore::new(BTreeMap::new(), "/nowhere".into())),

@@ -6,13 +6,17 @@ mod external;
 mod fake;
 mod group;
 mod hands;
+mod owner;
 mod ports;
 mod process;
 mod ready;
+mod scan;
 mod seam;
 mod secrets;
 mod supports;
 mod surroundings;
+mod tag;
+mod undo_files;
 
 use std::sync::Arc;
 
@@ -25,12 +29,15 @@ pub use context::{DockerEnv, StackContext};
 pub use fake::{FakeAnswer, FakeReply, FakeStack, FakeWorld, Lies};
 pub use group::GroupGuard;
 pub use hands::{hand, own_hand, stay_hands};
+pub use owner::{Life, Owner};
 pub use ports::free_ports;
 pub use process::start_order;
+pub use scan::{Scan, Stray, scan};
 pub use seam::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unheard, Verified};
 pub use secrets::SecretStore;
 pub use supports::{revives, supports};
 pub use surroundings::Surroundings;
+pub use tag::UndoTag;
 
 /// The stack of a run. Touches nothing: what an earlier value of the same run did (in another process, even) is read
 /// back from the platform and the run's directory when it is needed.

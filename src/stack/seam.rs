@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::UndoTag;
 use crate::model::{
     Component, ComponentId, Injection, Part, StackEvent, Template, TemplateError, Undo,
 };
@@ -161,6 +162,31 @@ pub trait Stack: Send + Sync {
 
     /// The engine's wall clock less ours, in ns; 0 where it is the same clock.
     async fn skew_ns(&self) -> Result<i64, StackError>;
+
+    /// Keeps an undo on the platform, beside what it is about, where somebody finds it who has lost the run's files
+    /// ([`scan`](super::scan())). Nothing on a platform that has no place for it.
+    ///
+    /// # Errors
+    /// The platform's: then only the journal has it.
+    async fn tag(&self, _tag: &UndoTag) -> Result<(), StackError> {
+        Ok(())
+    }
+
+    /// Takes it off the platform again; idempotent.
+    ///
+    /// # Errors
+    /// The platform's.
+    async fn untag(&self, _id: u64) -> Result<(), StackError> {
+        Ok(())
+    }
+
+    /// Other runs that, by what the platform keeps, owe this stack an undo, wherever their files are.
+    ///
+    /// # Errors
+    /// The platform's.
+    async fn owed_to_others(&self) -> Result<Vec<String>, StackError> {
+        Ok(Vec::new())
+    }
 
     /// The components of one service.
     async fn replicas(&self, service: &str) -> Result<Vec<Component>, StackError> {

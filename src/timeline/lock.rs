@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 
 use super::{RunDir, TimelineError};
 
@@ -11,6 +12,8 @@ use super::{RunDir, TimelineError};
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
+    /// What is locked: the lock file, or the run's directory where no file can be made in it.
+    locked: PathBuf,
     dir: RunDir,
 }
 
@@ -52,13 +55,13 @@ impl RunLock {
 
     /// Whether the file is still the one that others find: who had the right before may have taken it away.
     fn stands(&self) -> Result<bool, TimelineError> {
-        let path = self.dir.lock();
+        let path = &self.locked;
         let ours = self.file.metadata();
-        let ours = ours.map_err(|e| TimelineError::create(&path, e))?;
-        match fs::metadata(&path) {
+        let ours = ours.map_err(|e| TimelineError::create(path, e))?;
+        match fs::metadata(path) {
             Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(TimelineError::create(&path, e)),
+            Err(e) => Err(TimelineError::create(path, e)),
         }
     }
 
@@ -66,9 +69,23 @@ impl RunLock {
         let path = dir.lock();
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path);
+        let opened = match options.open(&path) {
+            Ok(file) => Ok((file, path.clone())),
+            // Whoever mends needs to be alone, not to write; a lock needs no right to write either.
+            Err(e)
+                if e.kind() == ErrorKind::PermissionDenied
+                    || e.kind() == ErrorKind::ReadOnlyFilesystem =>
+            {
+                File::open(&path)
+                    .map(|file| (file, path.clone()))
+                    .or_else(|_| Ok((File::open(dir.path())?, dir.path().to_owned())))
+            }
+            Err(e) => Err(e),
+        };
+        let (file, locked) = opened.map_err(|e| TimelineError::create(&path, e))?;
         Ok(Self {
-            file: file.map_err(|e| TimelineError::create(&path, e))?,
+            file,
+            locked,
             dir: dir.clone(),
         })
     }

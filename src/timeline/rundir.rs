@@ -97,6 +97,15 @@ impl RunDir {
         &self.path
     }
 
+    /// The run's id, the last part of its name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let name = self.name();
+        name.rsplit_once('-')
+            .map_or(&*name, |(_, id)| id)
+            .to_owned()
+    }
+
     /// Its last part, `<utc start>-<id>`.
     #[must_use]
     pub fn name(&self) -> String {

@@ -47,6 +47,11 @@ impl Folder {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_firedrill")), arguments)
     }
 
+    /// Where it keeps what it has to remember outside of its reports.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
     /// Another file of the same binary, in this folder, where every user may run it.
     pub(crate) fn own_binary(&self) -> PathBuf {
         let own = self.path().join("firedrill");
@@ -59,6 +64,7 @@ impl Folder {
         command
             .args(arguments)
             .current_dir(self.path())
+            .env("XDG_STATE_HOME", self.state())
             .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -107,41 +113,35 @@ impl Folder {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The ids of all runs made here.
-    fn runs(&self) -> Vec<String> {
-        let list = |path: PathBuf| {
-            let entries = fs::read_dir(path).into_iter().flatten().flatten();
-            entries.map(|e| e.path()).collect::<Vec<_>>()
-        };
-        let of = list(self.path().join("reports"));
-        let names = of.into_iter().flat_map(list);
-        names
-            .filter_map(|p| Some(p.file_name()?.to_str()?.rsplit_once('-')?.1.to_owned()))
-            .collect()
-    }
-
     /// The processes that belong to any run made here, by the label that firedrill puts on all it starts.
     pub(crate) fn processes(&self) -> Vec<Pid> {
-        let labels: Vec<String> = self
-            .runs()
-            .into_iter()
-            .map(|run| format!("FIREDRILL_RUN={run}"))
-            .collect();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let number = entry.file_name().to_string_lossy().parse().ok();
-            let Some(pid) = number.and_then(Pid::from_raw) else {
-                continue;
-            };
-            // It may end while we look.
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            let mut words = environment.split(|b| *b == 0);
-            if words.any(|w| labels.iter().any(|l| l.as_bytes() == w)) {
-                found.push(pid);
-            }
-        }
-        found
+        let here = format!("\"run_dir\":\"{}/", self.path().display());
+        labelled(|line| line.starts_with("FIREDRILL_OWNER=") && line.contains(&here))
     }
+
+    /// The processes that bear the label of one run.
+    pub(crate) fn marked_with(&self, run: &str) -> Vec<Pid> {
+        let label = format!("FIREDRILL_RUN={run}");
+        labelled(|line| line == label)
+    }
+}
+
+/// The processes that have such a line in their environment.
+fn labelled(is: impl Fn(&str) -> bool) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let number = entry.file_name().to_string_lossy().parse().ok();
+        let Some(pid) = number.and_then(Pid::from_raw) else {
+            continue;
+        };
+        // It may end while we look.
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        if environment.split('\0').any(&is) {
+            found.push(pid);
+        }
+    }
+    found
 }
 
 /// A test that fails leaves nothing behind either.

@@ -7,6 +7,7 @@
 mod commands;
 mod compose;
 mod processes;
+mod scan;
 
 use std::fmt::Debug;
 use std::fs;

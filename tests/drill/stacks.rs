@@ -15,7 +15,7 @@ use firedrill::model::{
     FakeSpec, ProcessService, ProcessSpec, Ready, Redactor, StackSpec, Template,
 };
 use firedrill::stack::{
-    DockerEnv, FakeStack, FakeWorld, Lies, Resolve, SecretStore, Stack, StackContext, open,
+    DockerEnv, FakeStack, FakeWorld, Lies, Owner, Resolve, SecretStore, Stack, StackContext, open,
 };
 use tempfile::TempDir;
 
@@ -25,8 +25,10 @@ pub(crate) fn context(folder: &Path, run: &str) -> StackContext {
     let env = BTreeMap::from([("DRILL_PASSWORD".to_owned(), "hunter2".to_owned())]);
     StackContext {
         run: run.to_owned(),
+        owner: Owner::default(),
         run_dir: folder.to_owned(),
         scenario_dir: folder.to_owned(),
+        state_dir: None,
         firedrill: env!("CARGO_BIN_EXE_firedrill").into(),
         ports: BTreeMap::new(),
         secrets: Arc::new(SecretStore::new(env, folder.to_owned())),

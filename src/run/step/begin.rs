@@ -72,14 +72,19 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
             }
         }
     }
+    let guarded = async {
+        bench.ledger.tag(&owed, &*bench.stack).await;
+        bench.guarded.present().await
+    };
     let guarded = tokio::select! {
-        guarded = bench.guarded.present() => guarded,
+        guarded = guarded => guarded,
         () = bench.load_over.cancelled() => true,
     };
     if bench.load_over.is_cancelled() || !guarded {
         for written in &owed {
             bench.ledger.waive(written);
         }
+        bench.ledger.untag(&owed, &*bench.stack).await;
         return Err(Undone {
             code: over(bench),
             why: "the load ended before it could be made".to_owned(),

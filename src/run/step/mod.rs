@@ -152,6 +152,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         for owed in &fault.owed {
             bench.ledger.waive(owed);
         }
+        bench.ledger.untag(&fault.owed, &*bench.stack).await;
     } else {
         heal(bench, vec![fault.due(step)]).await;
     }

@@ -1,6 +1,7 @@
 //! Taking the project down, and what of it is there, all by labels: it needs no Compose file and no command line.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bollard::models::{ContainerSummary, Network, NetworkDisconnectRequest, Volume};
@@ -13,10 +14,13 @@ use futures_util::future::try_join_all;
 
 use super::containers::PROJECT;
 use super::engine::{Project, status};
+use super::tags;
 use crate::stack::{OwnedThing, StackError};
 
 /// Label of everything that a run of firedrill started, with the run's id.
 pub(super) const RUN: &str = "firedrill.run";
+/// Label beside it with what stands behind the run ([`Owner`](crate::stack::Owner)), as JSON.
+pub(super) const OWNER: &str = "firedrill.owner";
 
 /// Seconds that containers get to end by themselves.
 const GRACE_S: i32 = 3;
@@ -25,10 +29,12 @@ const GRACE_S: i32 = 3;
 const ROUNDS: u32 = 5;
 const BETWEEN: Duration = Duration::from_millis(300);
 
-struct Things {
+pub(super) struct Things {
     containers: Vec<ContainerSummary>,
     networks: Vec<Network>,
     volumes: Vec<Volume>,
+    /// Volumes that are only there for what is owed.
+    pub(super) tags: Vec<Volume>,
 }
 
 impl Project {
@@ -37,13 +43,25 @@ impl Project {
     /// # Errors
     /// The engine's, after several tries.
     pub(super) async fn down(&self) -> Result<(), StackError> {
+        self.remove_marked(&self.label()).await
+    }
+
+    /// Removes the containers, networks and volumes that bear a run's mark, and nothing else.
+    ///
+    /// # Errors
+    /// The engine's, after several tries.
+    pub(super) async fn remove_of(&self, run: &str) -> Result<(), StackError> {
+        self.remove_marked(&format!("{RUN}={run}")).await
+    }
+
+    async fn remove_marked(&self, label: &str) -> Result<(), StackError> {
         let mut outcome = Ok(());
         let mut empty = false;
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(BETWEEN).await;
             }
-            let things = self.things(&self.label()).await?;
+            let things = self.marked(label).await?;
             if things.is_empty() {
                 if std::mem::replace(&mut empty, true) {
                     return Ok(());
@@ -56,7 +74,7 @@ impl Project {
             outcome = self.remove(things).await;
         }
         outcome?;
-        let left = self.left().await?;
+        let left = self.left_of(label).await?;
         if left.is_empty() {
             return Ok(());
         }
@@ -72,10 +90,14 @@ impl Project {
     /// # Errors
     /// The engine's.
     pub(super) async fn left(&self) -> Result<Vec<String>, StackError> {
-        let things = self.things(&self.label()).await?.owned("");
-        Ok(things
-            .into_iter()
-            .map(|t| format!("{} {}", t.kind, t.name))
+        self.left_of(&self.label()).await
+    }
+
+    async fn left_of(&self, label: &str) -> Result<Vec<String>, StackError> {
+        let left = self.marked(label).await?;
+        let left = left.things().into_iter();
+        Ok(left
+            .map(|(t, _)| format!("{} {}", t.kind, t.name))
             .collect())
     }
 
@@ -84,14 +106,27 @@ impl Project {
     /// # Errors
     /// The engine's.
     pub(super) async fn owned(&self, run: &str) -> Result<Vec<OwnedThing>, StackError> {
-        Ok(self.things(&format!("{RUN}={run}")).await?.owned(run))
+        let marked = self.marked(&format!("{RUN}={run}")).await?;
+        let of_run = |thing| OwnedThing {
+            run: run.to_owned(),
+            ..thing
+        };
+        Ok(marked
+            .things()
+            .into_iter()
+            .map(|(t, _)| of_run(t))
+            .collect())
     }
 
     fn label(&self) -> String {
         format!("{PROJECT}={}", self.name)
     }
 
-    async fn things(&self, label: &str) -> Result<Things, StackError> {
+    /// What bears a label, `name` or `name=value`.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn marked(&self, label: &str) -> Result<Things, StackError> {
         let filters = HashMap::from([("label", vec![label])]);
         let failed = |e| self.error("list what is there", &self.name, &e);
         let containers = ListContainersOptionsBuilder::default()
@@ -104,6 +139,9 @@ impl Project {
         let volumes = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();
+        let listed = self.docker.list_volumes(Some(volumes)).await;
+        let volumes = listed.map_err(failed)?.volumes.unwrap_or_default();
+        let (tags, volumes) = volumes.into_iter().partition(tags::is_tag);
         Ok(Things {
             containers: self
                 .docker
@@ -115,13 +153,8 @@ impl Project {
                 .list_networks(Some(networks))
                 .await
                 .map_err(failed)?,
-            volumes: self
-                .docker
-                .list_volumes(Some(volumes))
-                .await
-                .map_err(failed)?
-                .volumes
-                .unwrap_or_default(),
+            volumes,
+            tags,
         })
     }
 
@@ -210,7 +243,7 @@ impl Project {
 }
 
 /// What has gone already is as removed; so is what is being removed (409 with containers), which the next look tells.
-fn gone(error: bollard::errors::Error) -> Result<(), bollard::errors::Error> {
+pub(super) fn gone(error: bollard::errors::Error) -> Result<(), bollard::errors::Error> {
     match (status(&error), &error) {
         (Some(404), _) => Ok(()),
         (Some(409), e) if e.to_string().contains("already in progress") => Ok(()),
@@ -223,28 +256,26 @@ impl Things {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
-    fn owned(self, run: &str) -> Vec<OwnedThing> {
+    /// Each with its labels; the run is left blank.
+    pub(super) fn things(&self) -> Vec<(OwnedThing, &HashMap<String, String>)> {
+        static NONE: LazyLock<HashMap<String, String>> = LazyLock::new(HashMap::new);
         let thing = |kind: &str, name: String| OwnedThing {
-            run: run.to_owned(),
+            run: String::new(),
             kind: kind.to_owned(),
             name,
         };
-        let container = |c: ContainerSummary| {
-            let name = c
-                .names
-                .unwrap_or_default()
-                .into_iter()
-                .next()
-                .or(c.id)
-                .unwrap_or_default();
-            thing("container", name.trim_start_matches('/').to_owned())
-        };
-        let containers = self.containers.into_iter().map(container);
-        let networks = self
-            .networks
-            .into_iter()
-            .map(|n| thing("network", n.name.unwrap_or_default()));
-        let volumes = self.volumes.into_iter().map(|v| thing("volume", v.name));
+        let containers = self.containers.iter().map(|c| {
+            let name = c.names.iter().flatten().next().or(c.id.as_ref());
+            let name = name.map_or("", String::as_str).trim_start_matches('/');
+            let labels = c.labels.as_ref().unwrap_or(&NONE);
+            (thing("container", name.to_owned()), labels)
+        });
+        let networks = self.networks.iter().map(|n| {
+            let labels = n.labels.as_ref().unwrap_or(&NONE);
+            (thing("network", n.name.clone().unwrap_or_default()), labels)
+        });
+        let volumes = self.volumes.iter();
+        let volumes = volumes.map(|v| (thing("volume", v.name.clone()), &v.labels));
         containers.chain(networks).chain(volumes).collect()
     }
 }

@@ -19,8 +19,10 @@ mod ready;
 mod resolved;
 mod rollout;
 mod scale;
+mod scan;
 mod settle;
 mod skew;
+mod tags;
 mod undo;
 mod up;
 
@@ -30,19 +32,30 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, mpsc};
 
 use self::engine::Project;
+pub(super) use self::scan::{Found, strays};
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, UndoTag, Unheard,
+    Verified,
 };
 use crate::model::{Component, ComposeSpec, Injection, StackEvent, Undo};
 
 /// A Compose project. Nothing is remembered between calls: every call asks the engine.
 pub struct ComposeStack {
-    /// `None` for a project that was there already.
-    spec: Option<ComposeSpec>,
+    origin: Origin,
     /// The project's name.
     name: String,
     context: StackContext,
     project: OnceCell<Project>,
+}
+
+/// How a project came to be there.
+enum Origin {
+    /// By this run, from a file.
+    File(ComposeSpec),
+    /// By somebody else.
+    Adopted,
+    /// By a run of which nothing is left but its marks.
+    Stray,
 }
 
 impl ComposeStack {
@@ -51,7 +64,7 @@ impl ComposeStack {
     pub fn new(spec: ComposeSpec, context: StackContext) -> Self {
         let name = format!("fd-{}", resolved::project_name(&context.run));
         Self {
-            spec: Some(spec),
+            origin: Origin::File(spec),
             name,
             context,
             project: OnceCell::new(),
@@ -62,7 +75,18 @@ impl ComposeStack {
     #[must_use]
     pub fn adopt(project: String, context: StackContext) -> Self {
         Self {
-            spec: None,
+            origin: Origin::Adopted,
+            name: project,
+            context,
+            project: OnceCell::new(),
+        }
+    }
+
+    /// What a run left of a project: it can be mended, and what bears the run's mark can be taken away.
+    #[must_use]
+    pub(super) fn stray(project: String, context: StackContext) -> Self {
+        Self {
+            origin: Origin::Stray,
             name: project,
             context,
             project: OnceCell::new(),
@@ -79,9 +103,9 @@ impl ComposeStack {
 #[async_trait]
 impl Stack for ComposeStack {
     async fn up(&self) -> Result<Standing, StackError> {
-        match &self.spec {
-            Some(spec) => self.stand_up(spec).await,
-            None => {
+        match &self.origin {
+            Origin::File(spec) => self.stand_up(spec).await,
+            Origin::Adopted | Origin::Stray => {
                 self.wait_until_ready(None).await?;
                 Ok(Standing::default())
             }
@@ -110,9 +134,9 @@ impl Stack for ComposeStack {
     }
 
     async fn undo(&self, undo: &Undo, secrets: &dyn Resolve) -> Result<(), StackError> {
-        match (undo, &self.spec) {
-            (Undo::Down, None) => Ok(()),
-            (undo, _) => self.project().await?.undo(undo, secrets).await,
+        match undo {
+            Undo::Down => self.down().await,
+            undo => self.project().await?.undo(undo, secrets).await,
         }
     }
 
@@ -138,10 +162,23 @@ impl Stack for ComposeStack {
     }
 
     async fn down(&self) -> Result<(), StackError> {
-        match &self.spec {
-            Some(_) => self.project().await?.down().await,
-            None => Ok(()),
+        match &self.origin {
+            Origin::File(_) => self.project().await?.down().await,
+            Origin::Adopted => Ok(()),
+            Origin::Stray => self.project().await?.remove_of(&self.context.run).await,
         }
+    }
+
+    async fn tag(&self, tag: &UndoTag) -> Result<(), StackError> {
+        self.project().await?.tag(&self.context, tag).await
+    }
+
+    async fn untag(&self, id: u64) -> Result<(), StackError> {
+        self.project().await?.untag(&self.context.run, id).await
+    }
+
+    async fn owed_to_others(&self) -> Result<Vec<String>, StackError> {
+        self.project().await?.owing(&self.context.run).await
     }
 
     async fn skew_ns(&self) -> Result<i64, StackError> {

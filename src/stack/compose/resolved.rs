@@ -1,4 +1,4 @@
-//! The Compose file as firedrill runs it: everything resolved, firedrill's label on all that it makes, ports published
+//! The Compose file as firedrill runs it: everything resolved, firedrill's marks on all that it makes, ports published
 //! on the loopback alone, and image names that do not hang on the run.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::cli::Generation;
-use super::down::RUN;
 use crate::stack::StackError;
 
 /// The file, and what its services run.
@@ -29,7 +28,7 @@ pub(super) struct Resolved {
 pub(super) fn resolve(
     printed: &str,
     generation: Generation,
-    run: &str,
+    marks: &BTreeMap<&str, String>,
     folder: &str,
 ) -> Result<Resolved, StackError> {
     let invalid = |why: String| StackError::InvalidFile {
@@ -54,7 +53,7 @@ pub(super) fn resolve(
         let Some(service) = service.as_object_mut() else {
             continue;
         };
-        label(service, run);
+        label(service, marks);
         loopback(name, service, &mut resolved.notes);
         let image = service
             .get("image")
@@ -79,10 +78,10 @@ pub(super) fn resolve(
     if let Some(networks) = networks.as_object_mut() {
         // Compose makes it unasked, and then without a label.
         networks.entry("default").or_insert_with(|| json!({}));
-        label_own(networks, run);
+        label_own(networks, marks);
     }
     if let Some(volumes) = file.get_mut("volumes").and_then(Value::as_object_mut) {
-        label_own(volumes, run);
+        label_own(volumes, marks);
     }
     resolved.text = Value::Object(file).to_string();
     Ok(resolved)
@@ -122,7 +121,7 @@ fn is_number_in_1_2_only(text: &str) -> bool {
 }
 
 /// Labels of networks and volumes that are the project's own; external ones are left alone.
-fn label_own(things: &mut Map<String, Value>, run: &str) {
+fn label_own(things: &mut Map<String, Value>, marks: &BTreeMap<&str, String>) {
     for thing in things.values_mut() {
         if thing.is_null() {
             *thing = json!({});
@@ -131,21 +130,23 @@ fn label_own(things: &mut Map<String, Value>, run: &str) {
             continue;
         };
         match thing.get("external") {
-            None | Some(Value::Bool(false) | Value::Null) => label(thing, run),
+            None | Some(Value::Bool(false) | Value::Null) => label(thing, marks),
             Some(_) => {}
         }
     }
 }
 
-fn label(thing: &mut Map<String, Value>, run: &str) {
+fn label(thing: &mut Map<String, Value>, marks: &BTreeMap<&str, String>) {
+    // Compose fills in variables here, too.
+    let escaped = marks.iter().map(|(k, v)| (*k, v.replace('$', "$$")));
     let labels = thing.entry("labels").or_insert_with(|| json!({}));
     match labels {
-        Value::Array(list) => list.push(format!("{RUN}={run}").into()),
-        Value::Object(map) => {
-            map.insert(RUN.to_owned(), run.into());
-        }
+        Value::Array(list) => list.extend(escaped.map(|(k, v)| format!("{k}={v}").into())),
+        Value::Object(map) => map.extend(escaped.map(|(k, v)| (k.to_owned(), v.into()))),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            *labels = json!({ RUN: run });
+            *labels = escaped
+                .map(|(k, v)| (k.to_owned(), Value::from(v)))
+                .collect();
         }
     }
 }
@@ -245,13 +246,17 @@ volumes:
   data: null
 ";
 
+    fn marks() -> BTreeMap<&'static str, String> {
+        BTreeMap::from([("run", "r1".to_owned()), ("dir", "/$x".to_owned())])
+    }
+
     fn file(resolved: &Resolved) -> Value {
         serde_json::from_str(&resolved.text).unwrap()
     }
 
     #[test]
     fn what_the_first_generation_prints() {
-        let resolved = resolve(ONE, Generation::One, "r1", "My.App").unwrap();
+        let resolved = resolve(ONE, Generation::One, &marks(), "My.App").unwrap();
         let file = file(&resolved);
         let web = &file["services"]["web"];
         assert_eq!(
@@ -262,18 +267,24 @@ volumes:
                 "127.0.0.1::82/tcp"
             ])
         );
-        assert_eq!(web["labels"], json!({ "a": "b", RUN: "r1" }));
+        assert_eq!(
+            web["labels"],
+            json!({ "a": "b", "run": "r1", "dir": "/$$x" })
+        );
         assert_eq!(web["environment"], json!({ "SHA": "12e45", "RATE": 0.5 }));
         assert_eq!(file["services"]["worker"]["image"], "myapp_worker");
         assert_eq!(
             file["networks"]["default"],
-            json!({ "labels": { RUN: "r1" } })
+            json!({ "labels": { "run": "r1", "dir": "/$$x" } })
         );
         assert_eq!(
             file["networks"]["ext"],
             json!({ "external": true, "name": "foo" })
         );
-        assert_eq!(file["volumes"]["data"], json!({ "labels": { RUN: "r1" } }));
+        assert_eq!(
+            file["volumes"]["data"],
+            json!({ "labels": { "run": "r1", "dir": "/$$x" } })
+        );
         assert_eq!(
             resolved.pulled,
             BTreeMap::from([("web".to_owned(), "web:1".to_owned())])
@@ -290,7 +301,7 @@ volumes:
         let printed = json!({ "name": "p", "services": { "web": { "build": { "context": "/x" }, "ports": [
             { "mode": "ingress", "host_ip": "::1", "target": 80, "published": "8080", "protocol": "tcp" },
             { "mode": "ingress", "target": 53, "protocol": "udp" } ] } } });
-        let resolved = resolve(&printed.to_string(), Generation::Two, "r1", "app").unwrap();
+        let resolved = resolve(&printed.to_string(), Generation::Two, &marks(), "app").unwrap();
         let web = &file(&resolved)["services"]["web"];
         assert_eq!(
             web["ports"],
@@ -302,10 +313,15 @@ volumes:
 
     #[test]
     fn a_file_without_services_is_invalid() {
-        let none =
-            resolve("services: {}\nversion: '3.9'\n", Generation::One, "r", "f").unwrap_err();
+        let none = resolve(
+            "services: {}\nversion: '3.9'\n",
+            Generation::One,
+            &marks(),
+            "f",
+        )
+        .unwrap_err();
         assert!(none.to_string().contains("no service is enabled"), "{none}");
-        assert!(resolve("]", Generation::Two, "r", "f").is_err());
+        assert!(resolve("]", Generation::Two, &marks(), "f").is_err());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Standing a project up.
 
+use std::collections::BTreeMap;
 use std::path::{Path, absolute};
 
 use tokio::time::Instant;
 
 use super::ComposeStack;
 use super::cli::{Cli, Subject};
+use super::down::{OWNER, RUN};
 use super::endpoint::Endpoint;
 use super::ready::DEFAULT_WITHIN;
 use super::resolved::resolve;
@@ -26,9 +28,13 @@ impl ComposeStack {
         // Before the engine is asked anything: an invalid file is the author's to mend, whatever engine there is.
         let endpoint = Endpoint::of(&self.context.docker)?;
         let cli = self.cli(spec, directory, &endpoint).await?;
+        let marks = BTreeMap::from([
+            (RUN, self.context.run.clone()),
+            (OWNER, self.context.owner.mark()),
+        ]);
         let folder = directory.file_name().unwrap_or_default().to_string_lossy();
         let printed = cli.config(&file).await?;
-        let resolved = resolve(&printed, cli.generation, &self.context.run, &folder)?;
+        let resolved = resolve(&printed, cli.generation, &marks, &folder)?;
         let project = self.project().await?;
         let mut notes = resolved.notes.clone();
         if !endpoint.is_local() {

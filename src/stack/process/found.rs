@@ -15,6 +15,8 @@ use crate::model::ComponentId;
 
 /// Environment variable with the run's id.
 pub(super) const RUN: &str = "FIREDRILL_RUN";
+/// Environment variable with what stands behind the run ([`Owner`](crate::stack::Owner)), as JSON.
+pub(super) const OWNER: &str = "FIREDRILL_OWNER";
 /// Environment variable with the component, `service/number`.
 pub(super) const COMPONENT: &str = "FIREDRILL_COMPONENT";
 /// Environment variable with the fingerprint of the definition it was started from.
@@ -88,7 +90,7 @@ impl Stat {
     }
 
     /// `pid:start`, unique as long as the machine runs.
-    pub(super) fn handle(&self) -> String {
+    pub(in crate::stack) fn handle(&self) -> String {
         format!("{}:{}", self.pid, self.started)
     }
 
@@ -112,6 +114,11 @@ impl Stat {
                 .parse()
                 .is_ok_and(|ticks: i64| ticks <= self.started)
             && main.session == self.session
+    }
+
+    /// Whether it is the process that was started then, ticks after boot.
+    pub(in crate::stack) fn is(&self, started: u64) -> bool {
+        u64::try_from(self.started) == Ok(started)
     }
 
     /// Whether it is frozen.
@@ -164,7 +171,7 @@ pub(super) fn boot_ns() -> i64 {
 }
 
 /// Tells one boot of the machine from another.
-fn boot() -> io::Result<String> {
+pub(in crate::stack) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
@@ -256,21 +263,23 @@ pub(super) fn main_of<'a>(found: &'a [Found], id: &ComponentId) -> Option<&'a Fo
         .or_else(|| of.find(|f| f.definition.is_some() && f.stat.leads()))
 }
 
+/// The value of a variable of an environment as `/proc/<pid>/environ` has it.
+pub(super) fn value<'a>(environ: &'a [u8], name: &str) -> Option<&'a str> {
+    let lines = environ
+        .split(|byte| *byte == 0)
+        .filter_map(|line| std::str::from_utf8(line).ok());
+    lines
+        .filter_map(|line| line.split_once('='))
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value)
+}
+
 fn label(run: &str, environ: &[u8]) -> Option<(ComponentId, Option<String>)> {
-    let value = |name: &str| {
-        let lines = environ
-            .split(|byte| *byte == 0)
-            .filter_map(|line| std::str::from_utf8(line).ok());
-        lines
-            .filter_map(|line| line.split_once('='))
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
-    };
-    if value(RUN)? != run {
+    if value(environ, RUN)? != run {
         return None;
     }
-    let component = value(COMPONENT)?.parse().ok()?;
-    Some((component, value(DEFINITION).map(str::to_owned)))
+    let component = value(environ, COMPONENT)?.parse().ok()?;
+    Some((component, value(environ, DEFINITION).map(str::to_owned)))
 }
 
 #[cfg(test)]

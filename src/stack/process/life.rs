@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::book::Replica;
-use super::found::{COMPONENT, DEFINITION, Found, RUN, Stat};
+use super::found::{COMPONENT, DEFINITION, Found, OWNER, RUN, Stat};
 use super::{ProcessStack, Watchers, failed};
 use crate::model::{ComponentId, Signal, StackEventKind, Template, Variable};
 use crate::stack::{StackError, own_hand};
@@ -135,6 +135,7 @@ impl ProcessStack {
             .map_err(io)?;
         command
             .env(RUN, &self.context.run)
+            .env(OWNER, self.context.owner.mark())
             .env(COMPONENT, id.to_string())
             .env(DEFINITION, replica.definition.fingerprint())
             .current_dir(&self.context.scenario_dir)

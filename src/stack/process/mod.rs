@@ -10,6 +10,7 @@ mod found;
 mod life;
 mod logs;
 mod order;
+mod scan;
 mod state;
 
 use std::collections::BTreeMap;
@@ -28,15 +29,16 @@ use self::found::Found;
 use self::logs::HandedOver;
 use super::ready::Prober;
 use super::{
-    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, Unheard,
-    Verified,
+    Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, UndoTag,
+    Unheard, Verified, undo_files,
 };
 use crate::model::{
     Component, ComponentId, Injection, ProcessSpec, Ready, StackEvent, StackEventKind, Undo, When,
 };
 
-pub(super) use self::found::Stat;
+pub(super) use self::found::{Stat, boot};
 pub use self::order::start_order;
+pub(super) use self::scan::strays;
 
 /// How long a replaced or scaled-away process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -392,6 +394,14 @@ impl Stack for ProcessStack {
 
     async fn down(&self) -> Result<(), StackError> {
         self.end_all().await
+    }
+
+    async fn tag(&self, tag: &UndoTag) -> Result<(), StackError> {
+        undo_files::keep(&self.context, tag)
+    }
+
+    async fn untag(&self, id: u64) -> Result<(), StackError> {
+        undo_files::forget(&self.context, id)
     }
 
     async fn skew_ns(&self) -> Result<i64, StackError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::model::{ComposeSpec, Ready, Redactor, Template};
-use firedrill::stack::{ComposeStack, DockerEnv, Resolve, SecretStore, StackContext};
+use firedrill::stack::{ComposeStack, DockerEnv, Owner, Resolve, SecretStore, StackContext};
 use tempfile::TempDir;
 
 /// Serves its host name and version on port 80, and ends on SIGTERM.
@@ -189,8 +189,10 @@ impl Bench {
         let var = |name| std::env::var(name).ok();
         StackContext {
             run: self.run.clone(),
+            owner: Owner::default(),
             run_dir: self.folder.path().to_owned(),
             scenario_dir: self.folder.path().to_owned(),
+            state_dir: None,
             firedrill: env!("CARGO_BIN_EXE_firedrill").into(),
             ports: BTreeMap::new(),
             secrets: self.secrets(),

@@ -12,7 +12,7 @@ use firedrill::model::{FakeSpec, Redactor, StackSpec};
 use firedrill::run::{Interrupt, Order, RunError, Selection, conduct};
 use firedrill::scenario::{self, Inputs, Plan};
 use firedrill::stack::{
-    DockerEnv, FakeStack, FakeWorld, OwnedThing, SecretStore, Stack, StackContext,
+    DockerEnv, FakeStack, FakeWorld, OwnedThing, Owner, SecretStore, Stack, StackContext,
 };
 use firedrill::timeline::clock::Clock;
 use firedrill::timeline::event::{Event, JOURNAL_VERSION, Opened};
@@ -137,8 +137,10 @@ recovery: {{ settle: 2s, bad: 0 }}
         let scenario_dir = self.scenario_dir.clone();
         let context = StackContext {
             run,
+            owner: Owner::default(),
             run_dir: dir.path().to_owned(),
             scenario_dir: scenario_dir.clone(),
+            state_dir: None,
             firedrill: PathBuf::new(),
             ports: BTreeMap::new(),
             secrets: Arc::new(SecretStore::new(BTreeMap::new(), scenario_dir.clone())),

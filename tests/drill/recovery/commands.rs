@@ -9,7 +9,7 @@ use crate::binary::{Folder, Running, until};
 use crate::cli::{SMALL, marked};
 
 /// Kills the runner and its guardian in the middle of the fault.
-fn both_killed(folder: &Folder, drill: Running<'_>) {
+pub(super) fn both_killed(folder: &Folder, drill: Running<'_>) {
     let mark = folder.path().join("broken");
     until("the fault", || mark.exists());
     let watching = guardian(&folder.latest("small"));

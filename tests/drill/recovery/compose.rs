@@ -12,7 +12,7 @@ use super::{guardian, kill_and_compare, rounds};
 use crate::binary::{Folder, until};
 use crate::compose::engine::{Bench, Flavour, docker, remove};
 
-const PROJECT: &str = r#"
+pub(super) const PROJECT: &str = r#"
 services:
   web:
     image: firedrill-test/http:1
@@ -38,7 +38,7 @@ steps:
 "#;
 
 /// The project as the engine has it, without what differs from one container to the next that replaces it.
-fn state(project: &str) -> Vec<Value> {
+pub(super) fn state(project: &str) -> Vec<Value> {
     let filter = format!("label=com.docker.compose.project={project}");
     let ids = docker(&["ps", "-aq", "--filter", &filter]).unwrap();
     let ids: Vec<&str> = ids.lines().collect();
@@ -82,7 +82,7 @@ fn state(project: &str) -> Vec<Value> {
     states
 }
 
-fn drill(folder: &Folder, stack: &str, action: &str) {
+pub(super) fn drill(folder: &Folder, stack: &str, action: &str) {
     let text = DRILL.replace("STACK", stack).replace("ACTION", action);
     folder.write("broken.yaml", &text);
 }
@@ -109,11 +109,11 @@ async fn killed(name: &str, action: &str) {
 }
 
 /// A project that a run stood up, gone when this is.
-struct Standing<'a>(&'a Folder);
+pub(super) struct Standing<'a>(pub(super) &'a Folder);
 
 impl Standing<'_> {
     /// Its name; it has one as soon as the run has a directory.
-    fn project(&self) -> Option<String> {
+    pub(super) fn project(&self) -> Option<String> {
         let run = fs::canonicalize(self.0.latest("broken")).ok()?;
         let (_, id) = run.file_name()?.to_str()?.rsplit_once('-')?;
         Some(format!("fd-{id}"))

@@ -1,0 +1,80 @@
+//! What runs left on an engine, by its labels.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::Volume;
+
+use super::containers::PROJECT;
+use super::down::{OWNER, RUN};
+use super::endpoint::Endpoint;
+use super::engine::Project;
+use super::tags;
+use crate::stack::scan::Stray;
+use crate::stack::{DockerEnv, OwnedThing, StackError};
+
+/// What an engine was found to hold.
+pub(in crate::stack) enum Found {
+    /// Of each run.
+    Strays(Vec<Stray>),
+    /// No engine was ever named, and none is where it usually is.
+    NoEngine(String),
+}
+
+/// Everything with the mark of a run.
+///
+/// # Errors
+/// The engine's.
+pub(in crate::stack) async fn strays(docker: &DockerEnv) -> Result<Found, StackError> {
+    let endpoint = Endpoint::of(docker)?;
+    if let Endpoint::Unix(path) = &endpoint
+        && docker.docker_host.is_none()
+        && !std::path::Path::new(path.trim_start_matches("unix://")).exists()
+    {
+        return Ok(Found::NoEngine(endpoint.to_string()));
+    }
+    let project = Project::reach(docker, "").await?;
+    let mut of_run = BTreeMap::new();
+    let marked = project.marked(RUN).await?;
+    for (thing, labels) in marked.things() {
+        let about = labels.get(PROJECT).cloned().unwrap_or_default();
+        let stray = stray_of(&mut of_run, labels, about);
+        stray.things.push(OwnedThing {
+            run: stray.run.clone(),
+            ..thing
+        });
+    }
+    for volume in &marked.tags {
+        tell(&mut of_run, volume);
+    }
+    let mut strays: Vec<Stray> = of_run.into_values().collect();
+    for stray in &mut strays {
+        stray.owed.sort_by_key(|tag| tag.id);
+    }
+    Ok(Found::Strays(strays))
+}
+
+fn tell(of_run: &mut BTreeMap<String, Stray>, volume: &Volume) {
+    match tags::read(volume) {
+        Ok((tag, about)) => stray_of(of_run, &volume.labels, about).owed.push(tag),
+        Err(why) => stray_of(of_run, &volume.labels, String::new())
+            .unreadable
+            .push(why),
+    }
+}
+
+fn stray_of<'a>(
+    of_run: &'a mut BTreeMap<String, Stray>,
+    labels: &HashMap<String, String>,
+    about: String,
+) -> &'a mut Stray {
+    let run = labels.get(RUN).cloned().unwrap_or_default();
+    let stray = of_run
+        .entry(run.clone())
+        .or_insert_with(|| Stray::of_project(run, None, about));
+    if stray.owner.is_none() {
+        stray.owner = labels
+            .get(OWNER)
+            .and_then(|text| serde_json::from_str(text).ok());
+    }
+    stray
+}
