@@ -50,6 +50,9 @@ pub(super) enum Command {
     /// Wait for the end of a run, and put right what it leaves broken.
     #[command(hide = true)]
     Guard(Guard),
+    /// Hold packet rules in a network namespace for a limited time.
+    #[command(hide = true)]
+    HoldRules(HoldRules),
     /// Judge a recorded run again; writes nothing.
     Judge(Judge),
     /// Write a recorded run's reports anew, and print one.
@@ -189,6 +192,24 @@ pub(super) struct Recover {
         env = "FIREDRILL_OUT"
     )]
     pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HoldRules {
+    /// Name of the chain.
+    pub(super) chain: String,
+    /// A process in the network namespace.
+    #[arg(long)]
+    pub(super) of: i32,
+    /// Limit, in ms.
+    #[arg(long)]
+    pub(super) ms: u64,
+    /// A peer whose packets are dropped; everybody's without one.
+    #[arg(long)]
+    pub(super) peer: Vec<std::net::IpAddr>,
+    /// IPv6, too.
+    #[arg(long)]
+    pub(super) v6: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod context;
 mod demo;
 mod exit;
 mod guard;
+mod hold;
 mod judge;
 mod marks;
 mod plan;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&surface, &args),
         Command::Recover(args) => recover::recover(&surface, &args),
         Command::Guard(args) => guard::guard(&surface, &args),
+        Command::HoldRules(args) => hold::hold(&surface, &args),
         Command::Judge(args) => judge::judge(&surface, &args),
         Command::Report(args) => judge::report(&surface, &args),
         Command::Export(args) => judge::export(&surface, &args),

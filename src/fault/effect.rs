@@ -142,7 +142,8 @@ fn of_injection(injection: &Injection) -> Option<Awaited> {
                 network: network.clone(),
             },
         ),
-        Injection::Exec { .. } => None,
+        // Read back by whoever made the rules before it answered.
+        Injection::Partition { .. } | Injection::Exec { .. } => None,
         Injection::Scale { service, .. }
         | Injection::UpdateImage { service, .. }
         | Injection::UpdateEnv { service, .. }
@@ -163,6 +164,7 @@ pub fn patience(action: &Action, prepared: &[Prepared], failed: bool) -> Duratio
         Injection::Kill { .. }
         | Injection::Pause { .. }
         | Injection::Disconnect { .. }
+        | Injection::Partition { .. }
         | Injection::Exec { .. } => ENGINE,
     });
     // A tool that failed has nothing more in the making.

@@ -81,6 +81,14 @@ pub fn injections(
                 network: network.clone(),
             })
         }),
+        Action::Partition { from, .. } => each(&|c| {
+            Ok(Injection::Partition {
+                component: c.clone(),
+                from: from.clone(),
+                // The scenario's check asks for one.
+                hold: hold.unwrap_or_default(),
+            })
+        }),
         Action::Exec { run, undo, .. } => each(&|c| {
             Ok(Injection::Exec {
                 component: c.clone(),

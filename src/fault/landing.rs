@@ -19,6 +19,7 @@ pub fn landing(action: &Action) -> Duration {
         Action::Kill { .. }
         | Action::Pause { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Http { .. } => BRIEF,
         Action::Stop { grace, .. } | Action::Restart { grace, .. } if *grace < BRIEF => BRIEF,

@@ -112,6 +112,13 @@ fn call_and_undo(action: &Action, held: bool) -> (String, String) {
                 format!("connected to {network} again, same names and address"),
             )
         }
+        Action::Partition { from, .. } => (
+            format!(
+                "drop packets from and to {}",
+                from.as_deref().unwrap_or("everybody")
+            ),
+            "no packet is dropped; by itself 5 s after the hold, whoever has died".to_owned(),
+        ),
         Action::Scale { replicas, .. } => (
             format!("scale to {replicas} replicas"),
             "the replicas as before".to_owned(),

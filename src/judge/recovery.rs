@@ -53,6 +53,7 @@ fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> 
         Undo::Running { .. }
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
+        | Undo::Reachable { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. }
         | Undo::Exec { .. }

@@ -63,6 +63,7 @@ fn step(evidence: &Evidence<'_>, facts: &StepFacts) -> StepResult {
             | Action::Pause { .. }
             | Action::Restart { .. }
             | Action::Disconnect { .. }
+            | Action::Partition { .. }
             | Action::Scale { .. }
             | Action::Exec { .. }
             | Action::Http { .. }

@@ -97,6 +97,12 @@ pub enum Action {
         take: Take,
         network: Option<String>,
     },
+    /// Drop the packets between it and the replicas of the service `from`, or everybody, without a word to either side.
+    Partition {
+        target: String,
+        take: Take,
+        from: Option<String>,
+    },
     /// Set the number of replicas.
     Scale { target: String, replicas: u32 },
     /// Run a command inside; `undo: None` is `undo: none`.
@@ -134,6 +140,7 @@ impl Action {
             Self::Pause { .. } => "pause",
             Self::Restart { .. } => "restart",
             Self::Disconnect { .. } => "disconnect",
+            Self::Partition { .. } => "partition",
             Self::Scale { .. } => "scale",
             Self::Exec { .. } => "exec",
             Self::Http { .. } => "http",
@@ -151,6 +158,7 @@ impl Action {
             | Self::Pause { target, .. }
             | Self::Restart { target, .. }
             | Self::Disconnect { target, .. }
+            | Self::Partition { target, .. }
             | Self::Scale { target, .. }
             | Self::Exec { target, .. }
             | Self::Update { target, .. } => Some(target),
@@ -167,6 +175,7 @@ impl Action {
             | Self::Pause { take, .. }
             | Self::Restart { take, .. }
             | Self::Disconnect { take, .. }
+            | Self::Partition { take, .. }
             | Self::Exec { take, .. } => Some(*take),
             Self::Scale { .. } | Self::Http { .. } | Self::Command { .. } | Self::Update { .. } => {
                 None
@@ -214,6 +223,12 @@ pub enum Injection {
         component: ComponentId,
         network: Option<String>,
     },
+    /// See [`Action::Partition`]. It ends by itself some time after `hold`.
+    Partition {
+        component: ComponentId,
+        from: Option<String>,
+        hold: Duration,
+    },
     /// See [`Action::Exec`].
     Exec {
         component: ComponentId,
@@ -246,6 +261,7 @@ impl Injection {
             | Self::Pause { component }
             | Self::Restart { component, .. }
             | Self::Disconnect { component, .. }
+            | Self::Partition { component, .. }
             | Self::Exec { component, .. } => Some(component),
             Self::Scale { .. }
             | Self::UpdateImage { .. }

@@ -32,6 +32,11 @@ pub enum Undo {
         address: Option<IpAddr>,
         fixed: bool,
     },
+    /// No packet rule of this chain is in the component's network namespace.
+    Reachable {
+        component: ComponentId,
+        chain: String,
+    },
     /// The service has so many replicas: just these, so that one made by the fault is the one to go.
     Replicas { service: String, indexes: Vec<u32> },
     /// Every replica of the service runs this definition (platform's own: image, environment, command).
@@ -65,6 +70,7 @@ impl fmt::Display for Undo {
             Self::Connected {
                 component, network, ..
             } => write!(f, "connect {component} to {network}"),
+            Self::Reachable { component, .. } => write!(f, "let {component} be reached again"),
             Self::Replicas { service, indexes } => {
                 write!(f, "set {service} to {} replicas", indexes.len())
             }

@@ -41,6 +41,9 @@ fn verb(action: &Action) -> String {
             network: Some(network),
             ..
         } => format!("disconnect from {network}:"),
+        Action::Partition {
+            from: Some(from), ..
+        } => format!("partition from {from}:"),
         Action::Exec { run, .. } => format!("exec `{}` in", words(run)),
         Action::Http { call, .. } => format!("{} {}", call.method, call.url),
         Action::Command { run, .. } => format!("run `{}`", words(run)),
@@ -52,6 +55,7 @@ fn verb(action: &Action) -> String {
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { network: None, .. }
+        | Action::Partition { from: None, .. }
         | Action::Scale { .. }
         | Action::Update { .. } => action.name().to_owned(),
     }
@@ -76,6 +80,7 @@ fn change(action: &Action) -> Option<String> {
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Exec { .. }
         | Action::Http { .. }
         | Action::Command { .. } => None,

@@ -100,6 +100,7 @@ async fn attempt(
         Undo::Running { .. }
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
+        | Undo::Reachable { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. }
         | Undo::Exec { .. } => answered(longest(undo), stack.undo(undo, values)).await,
@@ -115,6 +116,7 @@ fn longest(undo: &Undo) -> Duration {
         | Undo::Running { .. }
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
+        | Undo::Reachable { .. }
         | Undo::Exec { .. }
         | Undo::Http { .. }
         | Undo::Command { .. } => Duration::from_secs(120),
@@ -144,6 +146,7 @@ async fn settle(stack: &dyn Stack, undo: &Undo, deadline: Instant) -> Result<(),
         Undo::Running { .. }
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
+        | Undo::Reachable { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. } => {}
     }

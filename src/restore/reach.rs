@@ -17,6 +17,7 @@ fn reach(undo: &Undo) -> Reach<'_> {
         Undo::Running { component, .. }
         | Undo::Unpaused { component }
         | Undo::Connected { component, .. }
+        | Undo::Reachable { component, .. }
         | Undo::Exec { component, .. } => Reach::Component(component),
         Undo::Replicas { service, .. } | Undo::Definition { service, .. } => {
             Reach::Service(service)

@@ -38,6 +38,7 @@ fn compose(action: &Action) -> Result<(), String> {
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
         | Action::Http { .. }
@@ -55,7 +56,7 @@ fn process(action: &Action) -> Result<(), String> {
         | Action::Scale { .. }
         | Action::Http { .. }
         | Action::Command { .. } => Ok(()),
-        Action::Disconnect { .. } => Err(
+        Action::Disconnect { .. } | Action::Partition { .. } => Err(
             "a process shares this machine's network and cannot be cut off it; `pause` makes it silent".to_owned(),
         ),
         Action::Exec { .. } => {
@@ -90,6 +91,7 @@ fn adopted(external: &ExternalSpec, action: &Action) -> Result<(), String> {
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Exec { .. } => faults_of_containers(),
         Action::Scale { .. } => Err(
             "firedrill makes and removes no containers of a stack that it did not start; use `command`".to_owned(),

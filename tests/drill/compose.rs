@@ -9,6 +9,7 @@ pub(crate) mod engine;
 mod failures;
 mod faults;
 mod orphans;
+mod partition;
 mod promises;
 mod reach;
 mod signals;

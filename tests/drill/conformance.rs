@@ -378,7 +378,7 @@ fn is_effect(injection: &Injection, event: &StackEvent) -> bool {
                 StackEventKind::Started | StackEventKind::Died { .. }
             )
         }
-        Injection::Exec { .. } => false,
+        Injection::Partition { .. } | Injection::Exec { .. } => false,
     }
 }
 

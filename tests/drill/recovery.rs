@@ -11,6 +11,7 @@ mod scan;
 
 use std::fmt::Debug;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,14 +45,14 @@ fn gone(pid: Pid) -> bool {
 }
 
 /// Kills the run of `drill` with SIGKILL at a random point of its step `break`, waits until its guardian has left, and
-/// demands that the stack is then as it was. Returns the time from the kill until `state` first was what it had been.
+/// demands that the stack is then as it was. Logs the time from the kill until `state` first was what it had been.
 fn kill_and_compare<S: PartialEq + Debug>(
     folder: &Folder,
     mut drill: Running<'_>,
-    scenario: &str,
+    (scenario, fault): (&str, &str),
     within: Duration,
     state: impl Fn() -> S,
-) -> Duration {
+) {
     let run = folder.latest(scenario);
     let mut comes_to = |what: &str, text: &str| {
         until(what, || {
@@ -89,7 +90,7 @@ fn kill_and_compare<S: PartialEq + Debug>(
         "killed {delay:?} after the undo was written down"
     );
     assert!(!run.join("run.lock").exists());
-    took
+    log(fault, took);
 }
 
 /// Kills a process that is not a child of this one.
@@ -98,7 +99,23 @@ fn kill(pid: Pid) {
     until("its end", || gone(pid));
 }
 
-/// How often each fault is killed: `FIREDRILL_KILLS`, else `usual`.
+/// How often each fault is killed: `usual` times so often as `FIREDRILL_KILLS` says, once without it.
 fn rounds(usual: usize) -> usize {
-    std::env::var("FIREDRILL_KILLS").map_or(usual, |n| n.parse().unwrap())
+    let times = std::env::var("FIREDRILL_KILLS").map_or(1, |n| n.parse().unwrap());
+    usual * times
+}
+
+/// Adds a kill to the log that `FIREDRILL_KILL_LOG` names: the fault, and the ms until the stack was what it had been.
+fn log(fault: &str, took: Duration) {
+    let Some(path) = std::env::var_os("FIREDRILL_KILL_LOG") else {
+        return;
+    };
+    let mut file = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
+    let line = format!("{fault}\t{:.1}\n", took.as_secs_f64() * 1e3);
+    // One write: tests are processes side by side.
+    file.write_all(line.as_bytes()).unwrap();
 }

@@ -25,6 +25,7 @@ pub(super) async fn own_call(bench: &Bench, action: &Action) -> Result<(), OwnEr
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
         | Action::Update { .. } => return Ok(()),
@@ -70,6 +71,7 @@ pub(super) fn own_undo(bench: &Bench, action: &Action) -> Result<Option<Undo>, T
         | Action::Pause { .. }
         | Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
         | Action::Update { .. } => return Ok(None),

@@ -30,6 +30,7 @@ impl Checker<'_> {
                 written.pause.is_some(),
                 written.restart.is_some(),
                 written.disconnect.is_some(),
+                written.partition.is_some(),
                 written.scale.is_some(),
                 written.exec.is_some(),
                 written.http.is_some(),
@@ -108,6 +109,20 @@ impl Checker<'_> {
                     take: take(cut.value.take),
                     network,
                 });
+            Some((cut.at, action))
+        } else if let Some(cut) = &step.partition {
+            self.not_yet(cut.value.zone, cut.value.label);
+            let from = cut.value.from.as_ref().map(|from| self.target(from));
+            let action = match from {
+                Some(None) => None,
+                from => self
+                    .target(&cut.value.target)
+                    .map(|target| Action::Partition {
+                        target,
+                        take: take(cut.value.take),
+                        from: from.flatten(),
+                    }),
+            };
             Some((cut.at, action))
         } else if let Some(scale) = &step.scale {
             let replicas = scale.value.replicas;
@@ -232,7 +247,6 @@ fn take(written: Option<Taken>) -> Take {
 
 fn later_action(step: &Step) -> Option<(&'static str, Later)> {
     let later = [
-        ("partition", step.partition),
         ("latency", step.latency),
         ("loss", step.loss),
         ("bandwidth", step.bandwidth),

@@ -266,6 +266,14 @@ impl Checker<'_> {
                 );
                 self.problems.push(problem.help("leave out one of the two"));
             }
+            (Action::Partition { .. }, None) => {
+                let problem = Problem::invalid(
+                    at,
+                    "a partition ends by itself even if firedrill dies, so it has to know when",
+                );
+                self.problems
+                    .push(problem.help("add `hold: 20s` to the step"));
+            }
             (Action::Kill { target, .. }, None) if self.restarts(target) == Some(false) => {
                 let message = format!(
                     "`kill` without `hold` is a drill of the restart policy, and `{target}` has none: nothing would bring it back"
@@ -281,6 +289,7 @@ impl Checker<'_> {
                 | Action::Pause { .. }
                 | Action::Restart { .. }
                 | Action::Disconnect { .. }
+                | Action::Partition { .. }
                 | Action::Scale { .. }
                 | Action::Exec { .. }
                 | Action::Http { .. }

@@ -9,12 +9,13 @@ use crate::scenario::shape::{At, Named};
 use crate::scenario::units::{Period, Taken, Text};
 
 /// The actions, as keys of a step.
-pub(in crate::scenario) const ACTIONS: [&str; 10] = [
+pub(in crate::scenario) const ACTIONS: [&str; 11] = [
     "kill",
     "stop",
     "pause",
     "restart",
     "disconnect",
+    "partition",
     "scale",
     "exec",
     "http",
@@ -50,6 +51,8 @@ pub(in crate::scenario) struct Step {
     pub(in crate::scenario) restart: Option<At<Stop>>,
     /// Cut off a network.
     pub(in crate::scenario) disconnect: Option<At<Disconnect>>,
+    /// Drop its packets.
+    pub(in crate::scenario) partition: Option<At<Partition>>,
     /// Set the number of replicas.
     pub(in crate::scenario) scale: Option<At<Scale>>,
     /// Run a command inside.
@@ -60,8 +63,6 @@ pub(in crate::scenario) struct Step {
     pub(in crate::scenario) command: Option<At<Command>>,
     /// Roll out a change, replica by replica.
     pub(in crate::scenario) update: Option<At<Update>>,
-    #[schemars(skip)]
-    pub(in crate::scenario) partition: Option<Later>,
     #[schemars(skip)]
     pub(in crate::scenario) latency: Option<Later>,
     #[schemars(skip)]
@@ -141,6 +142,22 @@ pub(in crate::scenario) struct Disconnect {
     pub(in crate::scenario) take: Option<Taken>,
     /// The network as the Compose file names it; may be left out where there is only one.
     pub(in crate::scenario) network: Option<String>,
+    #[schemars(skip)]
+    pub(in crate::scenario) zone: Option<Later>,
+    #[schemars(skip)]
+    pub(in crate::scenario) label: Option<Later>,
+}
+
+/// `partition`: packets are dropped without a word to either side; it needs a `hold`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Partition {
+    /// A name of `targets`, else a service.
+    pub(in crate::scenario) target: At<String>,
+    /// How many: one unless set.
+    pub(in crate::scenario) take: Option<Taken>,
+    /// A name of `targets`, else a service, that it is cut off from; everybody unless set.
+    pub(in crate::scenario) from: Option<At<String>>,
     #[schemars(skip)]
     pub(in crate::scenario) zone: Option<Later>,
     #[schemars(skip)]

@@ -11,6 +11,9 @@ use super::engine::Project;
 use crate::model::Signal;
 use crate::stack::StackError;
 
+/// What needs the container's process itself.
+pub(super) const UNREVIVED: &str = "a kill without a `hold`, which leaves the restart policy on,";
+
 /// Kills it.
 ///
 /// # Errors
@@ -20,7 +23,7 @@ pub(super) fn kill(
     container: &Container,
     signal: Signal,
 ) -> Result<(), StackError> {
-    let process = reach(project, container)?;
+    let process = reach(project, container, UNREVIVED)?;
     pidfd_send_signal(&process, native(signal)).map_err(|e| StackError::Call {
         call: "kill by process id".to_owned(),
         component: container.id.to_string(),
@@ -32,11 +35,15 @@ pub(super) fn kill(
 
 /// Holds on to the container's main process, and makes sure that it is its own: process ids are reused, and those of
 /// an engine in another namespace mean nothing here. Its control group names the container.
-pub(super) fn reach(project: &Project, container: &Container) -> Result<OwnedFd, StackError> {
+pub(super) fn reach(
+    project: &Project,
+    container: &Container,
+    action: &str,
+) -> Result<OwnedFd, StackError> {
     let out_of_reach = |why: &str| StackError::Unsupported {
-        action: "a kill that leaves the restart policy on".to_owned(),
+        action: action.to_owned(),
         platform: container.id.to_string(),
-        why: format!("{why}; give the step a `hold`, and firedrill starts it again"),
+        why: why.to_owned(),
     };
     if !project.endpoint.is_local() {
         return Err(out_of_reach("the engine is on another machine"));

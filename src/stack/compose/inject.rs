@@ -12,14 +12,18 @@ use super::definition::Change;
 use super::engine::Project;
 use super::host_kill;
 use crate::model::{ComponentId, Injection, KillMode, RunState, Signal, Template, Undo};
-use crate::stack::{Applied, Resolve, StackError};
+use crate::stack::{Applied, Resolve, StackContext, StackError};
 
 impl Project {
     /// Reads what puts things back. Changes nothing.
     ///
     /// # Errors
     /// [`StackError`] where the target is not there, or not in a state in which the fault means anything.
-    pub(super) async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError> {
+    pub(super) async fn prepare(
+        &self,
+        injection: &Injection,
+        context: &StackContext,
+    ) -> Result<Undo, StackError> {
         match injection {
             Injection::Kill {
                 component, mode, ..
@@ -29,7 +33,7 @@ impl Project {
                     KillMode::Held => {}
                     KillMode::RestartPolicy => {
                         revives(&container)?;
-                        host_kill::reach(self, &container)?;
+                        host_kill::reach(self, &container, host_kill::UNREVIVED)?;
                     }
                 }
                 self.running(component).await
@@ -55,6 +59,12 @@ impl Project {
                 let container = self.find(component).await?;
                 self.connection(&container, network.as_deref()).await
             }
+            Injection::Partition {
+                component, from, ..
+            } => {
+                self.prepare_partition(component, from.as_deref(), &context.run)
+                    .await
+            }
             Injection::Exec {
                 component, undo, ..
             } => {
@@ -71,7 +81,7 @@ impl Project {
         }
     }
 
-    /// Makes the fault for a run. `secrets` fills in what the injection keeps as references.
+    /// Makes the fault for a run.
     ///
     /// # Errors
     /// The engine's. It may have landed even so.
@@ -79,9 +89,9 @@ impl Project {
         &self,
         injection: &Injection,
         undo: &Undo,
-        secrets: &dyn Resolve,
-        run_id: &str,
+        context: &StackContext,
     ) -> Result<Applied, StackError> {
+        let secrets = context.secrets.as_ref();
         match injection {
             Injection::Kill {
                 component,
@@ -117,10 +127,24 @@ impl Project {
                 let done = self.docker.disconnect_network(&network, request).await;
                 done.map_err(|e| self.error("disconnect", component, &e))?;
             }
+            Injection::Partition {
+                component,
+                from,
+                hold,
+            } => {
+                self.partition(
+                    component,
+                    from.as_deref(),
+                    *hold,
+                    &context.run,
+                    &context.firedrill,
+                )
+                .await?;
+            }
             Injection::Exec { component, run, .. } => {
                 let container = self.find(component).await?;
                 let run = texts(run, secrets, "exec.run")?;
-                self.exec(&container, &run, Some(run_id)).await?;
+                self.exec(&container, &run, Some(&context.run)).await?;
             }
             Injection::Scale { service, replicas } => return self.scale(service, *replicas).await,
             Injection::UpdateImage { service, image } => {
@@ -188,7 +212,11 @@ impl Project {
     }
 
     /// A component that runs, frozen or not.
-    async fn alive(&self, id: &ComponentId, call: &str) -> Result<Container, StackError> {
+    pub(super) async fn alive(
+        &self,
+        id: &ComponentId,
+        call: &str,
+    ) -> Result<Container, StackError> {
         let container = self.find(id).await?;
         match container.state() {
             RunState::Running | RunState::Paused => Ok(container),

@@ -15,6 +15,7 @@ mod images;
 mod inject;
 mod logs;
 mod networks;
+mod partition;
 mod ready;
 mod resolved;
 mod rollout;
@@ -122,14 +123,16 @@ impl Stack for ComposeStack {
     }
 
     async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError> {
-        self.project().await?.prepare(injection).await
+        self.project()
+            .await?
+            .prepare(injection, &self.context)
+            .await
     }
 
     async fn apply(&self, injection: &Injection, undo: &Undo) -> Result<Applied, StackError> {
-        let secrets = self.context.secrets.as_ref();
-        let project = self.project().await?;
-        project
-            .apply(injection, undo, secrets, &self.context.run)
+        self.project()
+            .await?
+            .apply(injection, undo, &self.context)
             .await
     }
 

@@ -45,6 +45,7 @@ impl Project {
                 })
                 .await
             }
+            Undo::Reachable { component, chain } => self.reach_again(component, chain).await,
             Undo::Replicas { service, indexes } => self.restore_replicas(service, indexes).await,
             Undo::Definition {
                 service,
@@ -99,6 +100,7 @@ impl Project {
                 })
                 .await
             }
+            Undo::Reachable { component, chain } => self.reachable(component, chain).await,
             Undo::Replicas { service, indexes } => self.has_replicas(service, indexes).await,
             Undo::Definition {
                 service,

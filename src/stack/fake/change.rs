@@ -57,7 +57,7 @@ impl FakeStack {
                 self.change(one(component, Change::Start)).await;
             }
             Injection::Pause { component } => self.change(one(component, Change::Freeze)).await,
-            Injection::Disconnect { component, .. } => {
+            Injection::Disconnect { component, .. } | Injection::Partition { component, .. } => {
                 self.change(one(component, Change::CutOff)).await
             }
             Injection::Exec { component, .. } => {

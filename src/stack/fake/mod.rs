@@ -155,6 +155,13 @@ impl Stack for FakeStack {
                     component: component.clone(),
                 })
             }
+            Injection::Partition { component, .. } => {
+                self.known(component)?;
+                Ok(Undo::Reachable {
+                    component: component.clone(),
+                    chain: "FD".to_owned(),
+                })
+            }
             Injection::Disconnect { component, network } => {
                 self.known(component)?;
                 Ok(Undo::Connected {
@@ -221,7 +228,7 @@ impl Stack for FakeStack {
                 ])
                 .await;
             }
-            Undo::Connected { component, .. } => {
+            Undo::Connected { component, .. } | Undo::Reachable { component, .. } => {
                 let cut_off = self
                     .world
                     .settled(Instant::now())
@@ -257,13 +264,11 @@ impl Stack for FakeStack {
             Undo::Running { component, .. } | Undo::Unpaused { component } => {
                 Ok(self.all_serve(std::slice::from_ref(component)))
             }
-            Undo::Connected {
-                component, network, ..
-            } => {
+            Undo::Connected { component, .. } | Undo::Reachable { component, .. } => {
                 let world = self.world.settled(Instant::now());
                 match world.replicas.get(component) {
                     Some(replica) if !replica.cut_off => Ok(Verified::Holds),
-                    Some(_) | None => not(format!("{component} is not on {network}")),
+                    Some(_) | None => not(format!("{component} is not on {NETWORK}")),
                 }
             }
             Undo::Replicas { service, indexes } => {

@@ -242,8 +242,8 @@ impl Stack for ProcessStack {
                 self.definition_undo(service)
             }
             Injection::UpdateImage { .. } => Err(impossible("update", "a process has no image")),
-            Injection::Disconnect { .. } => Err(impossible(
-                "disconnect",
+            Injection::Disconnect { .. } | Injection::Partition { .. } => Err(impossible(
+                "to cut it off",
                 "a process shares this machine's network",
             )),
             Injection::Exec { .. } => Err(impossible(
@@ -277,6 +277,7 @@ impl Stack for ProcessStack {
             }
             Injection::UpdateImage { .. }
             | Injection::Disconnect { .. }
+            | Injection::Partition { .. }
             | Injection::Exec { .. } => {
                 // Says why not.
                 self.prepare(injection).await?;
@@ -307,7 +308,7 @@ impl Stack for ProcessStack {
                     .await
             }
             Undo::Nothing => Ok(()),
-            Undo::Connected { .. } => Err(impossible(
+            Undo::Connected { .. } | Undo::Reachable { .. } => Err(impossible(
                 "connect",
                 "a process shares this machine's network",
             )),
@@ -357,6 +358,7 @@ impl Stack for ProcessStack {
             }
             Undo::Nothing => Ok(Verified::Holds),
             Undo::Connected { .. }
+            | Undo::Reachable { .. }
             | Undo::Exec { .. }
             | Undo::Http { .. }
             | Undo::Command { .. } => Err(impossible(

@@ -2,6 +2,7 @@
 //! containers, on one that the run stood up and leaves standing.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use firedrill::stack::Stack;
@@ -75,11 +76,24 @@ pub(super) fn state(project: &str) -> Vec<Value> {
                 "restart": c["HostConfig"]["RestartPolicy"]["Name"],
                 "memory": c["HostConfig"]["Memory"],
                 "networks": networks,
+                "rules": rules(c["State"]["Pid"].as_i64().unwrap_or_default()),
             })
         })
         .collect();
     states.sort_by_key(ToString::to_string);
     states
+}
+
+/// The packet rules of a process's network, if it runs.
+fn rules(pid: i64) -> String {
+    let network = format!("--net=/proc/{pid}/ns/net");
+    let listed = Command::new("nsenter")
+        .args([&network, "iptables", "-S"])
+        .output();
+    listed.map_or_else(
+        |_| String::new(),
+        |o| String::from_utf8_lossy(&o.stdout).into_owned(),
+    )
 }
 
 pub(super) fn drill(folder: &Folder, stack: &str, action: &str) {
@@ -102,7 +116,9 @@ async fn killed(name: &str, action: &str) {
         let allowed = format!("{action} }}\nguards: {{ allow_external: true");
         drill(&folder, &stack, &allowed);
         let drill = folder.start(&["run", "broken.yaml", "--yes"]);
-        kill_and_compare(&folder, drill, "broken", WITHIN, || state(&project));
+        kill_and_compare(&folder, drill, ("broken", action), WITHIN, || {
+            state(&project)
+        });
     }
     bench.stack().down().await.unwrap();
     assert_eq!(bench.left(), "");
@@ -139,7 +155,7 @@ async fn own_killed(name: &str, action: &str) {
         drill(&folder, "{ compose: { file: docker-compose.yml } }", action);
         let standing = Standing(&folder);
         let drill = folder.start(&["run", "broken.yaml", "--keep-stack"]);
-        kill_and_compare(&folder, drill, "broken", WITHIN, || {
+        kill_and_compare(&folder, drill, ("broken", action), WITHIN, || {
             state(&standing.project().unwrap())
         });
     }
@@ -160,6 +176,7 @@ killed_in! { killed
     in_a_pause: "pause: { target: web, take: 2 }, hold: 200s";
     in_a_restart: "restart: { target: web }";
     in_a_disconnection: "disconnect: { target: web, network: front }, hold: 200s";
+    in_a_partition: "partition: { target: web }, hold: 200s";
     in_a_command_inside: "exec: { target: web, run: [touch, /tmp/full], undo: [rm, -f, /tmp/full] }, hold: 200s";
 }
 

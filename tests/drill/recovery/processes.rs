@@ -59,7 +59,9 @@ fn killed(action: &str) {
         folder.write("broken.yaml", &DRILL.replace("ACTION", action));
         let drill = folder.start(&["run", "broken.yaml", "--keep-stack"]);
         let within = Duration::from_millis(250);
-        kill_and_compare(&folder, drill, "broken", within, || state(&folder));
+        kill_and_compare(&folder, drill, ("broken", action), within, || {
+            state(&folder)
+        });
     }
 }
 
