@@ -23,7 +23,7 @@ pub(super) struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:\n  \
     0    every objective met, everything mended\n  \
-    1    an objective missed\n  \
+    1    an objective missed, or a stop condition met\n  \
     2    usage error, or an invalid scenario or Compose file: nothing was touched\n  \
     3    inconclusive: it could not be tested\n  \
     4    a fault or a stack could not be mended or taken down\n  \
@@ -45,6 +45,8 @@ pub(super) enum Command {
     Plan(Plan),
     /// Carry out scenarios and judge them.
     Run(Run),
+    /// Heal all that a run has broken, now, and end it; from any terminal.
+    Abort(Abort),
     /// Put right what a run left broken when it died.
     Recover(Recover),
     /// Wait for the end of a run, and put right what it leaves broken.
@@ -172,6 +174,20 @@ pub(super) enum Format {
     Junit,
     Markdown,
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Abort {
+    /// A run's directory, its id, or a scenario (its latest run); the run that is going on when left out.
+    pub(super) run: Option<String>,
+    /// Folder of the runs' directories.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "reports",
+        env = "FIREDRILL_OUT"
+    )]
+    pub(super) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

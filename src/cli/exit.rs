@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// Every objective met, everything mended; or a command without a verdict did what it was asked.
     Pass,
-    /// An objective missed, or a stop condition hit.
+    /// An objective missed, or a stop condition met.
     Miss,
     /// Usage error, or an invalid scenario or Compose file: nothing was touched.
     Usage,

@@ -1,5 +1,6 @@
 //! Arguments, one file per subcommand, exit codes. The only place that prints, reads the environment or exits.
 
+mod abort;
 mod args;
 mod context;
 mod demo;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => read::validate(&surface, &args),
         Command::Plan(args) => plan::plan(&surface, &args),
         Command::Run(args) => run::run(&surface, &args),
+        Command::Abort(args) => abort::abort(&surface, &args),
         Command::Recover(args) => recover::recover(&surface, &args),
         Command::Guard(args) => guard::guard(&surface, &args),
         Command::HoldRules(args) => hold::hold(&surface, &args),

@@ -113,6 +113,12 @@ fn text(plan: &Plan) -> String {
         let _ = writeln!(out, "          until  {}", outline.until);
         let _ = writeln!(out, "          needs  {}", outline.needs);
     }
+    if !plan.stop_when.is_empty() {
+        out.push_str("\nSTOP WHEN (everything is healed at once, and the run is a miss)\n");
+    }
+    for condition in &plan.stop_when {
+        let _ = writeln!(out, "{condition}");
+    }
     let objectives = objectives(plan);
     if !objectives.is_empty() {
         out.push_str("\nOBJECTIVES\n");

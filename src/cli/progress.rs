@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::StackEventKind;
+use crate::run::ABORT;
 use crate::scenario::plan::Plan;
 use crate::timeline::event::{Event, Level, Moment, Phase};
 use crate::timeline::{Entry, Recorder};
@@ -221,8 +222,17 @@ impl Lines {
                 if *resolved { "resolved" } else { "notified" }
             )),
             Event::Gap { source, why, .. } => Some(format!("{source} did not answer: {why}")),
+            Event::Aborted { by } if by == ABORT => Some(format!("{by}: healing everything, now")),
             Event::Aborted { by } => Some(format!(
                 "{by}: healing everything; once more skips the report"
+            )),
+            Event::Stopped {
+                what,
+                limit,
+                observed,
+                ..
+            } => Some(format!(
+                "STOP: {what} {limit}: {observed}; healing everything, now"
             )),
             Event::Note {
                 level: Level::Info,
@@ -255,6 +265,7 @@ impl Lines {
             | Event::Detected { .. }
             | Event::Rules { .. }
             | Event::Replicas { .. }
+            | Event::StopWatched { .. }
             | Event::Closed { .. } => None,
         }
     }

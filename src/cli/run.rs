@@ -17,7 +17,7 @@ use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
 use crate::restore::left_owed;
-use crate::run::{GuardianCommand, Order, RunError, Selection, Signals, conduct};
+use crate::run::{GuardianCommand, Order, RunError, Selection, Signals, conduct, start_of};
 use crate::stack::{self, SecretStore, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
@@ -350,7 +350,7 @@ async fn ordered(
         boottime_ns: clock.zero_boottime_ns(),
         boot_id: boot_id(),
         pid: std::process::id(),
-        pid_start: own_start(),
+        pid_start: start_of(std::process::id()).unwrap_or(0),
         stack: plan.stack.clone(),
         takes_down: !args.keep_stack && !external,
         scenario_dir: scenario_dir.display().to_string(),
@@ -385,25 +385,6 @@ async fn ordered(
         scenario_dir,
     };
     Ok((order, progress))
-}
-
-fn one_line(path: &str) -> String {
-    std::fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
-}
-
-/// This process's start time, in clock ticks after boot: field 22 of `/proc/self/stat` (proc_pid_stat(5)).
-fn own_start() -> u64 {
-    let stat = one_line("/proc/self/stat");
-    // The second field is the name in brackets, which may hold spaces.
-    let after = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    after
-        .split(' ')
-        .nth(19)
-        .and_then(|f| f.parse().ok())
-        .unwrap_or(0)
 }
 
 fn secret_names(variables: &[Variable]) -> Vec<String> {

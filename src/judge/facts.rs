@@ -45,6 +45,8 @@ pub(super) struct Facts<'a> {
     pub(super) load_ended: Option<LoadEnd>,
     pub(super) load_failed: Option<&'a str>,
     pub(super) aborted_by: Option<&'a str>,
+    /// A stop condition was met.
+    pub(super) stopped: bool,
     pub(super) closed: bool,
     pub(super) gaps: Vec<Gap<'a>>,
     /// Source → largest amount by which its clock may be off, µs.
@@ -69,6 +71,7 @@ impl<'a> Facts<'a> {
             load_ended: None,
             load_failed: None,
             aborted_by: None,
+            stopped: false,
             closed: false,
             gaps: Vec::new(),
             skews: BTreeMap::new(),
@@ -112,6 +115,7 @@ impl<'a> Facts<'a> {
             Event::Aborted { by } => {
                 self.aborted_by.get_or_insert(by);
             }
+            Event::Stopped { .. } => self.stopped = true,
             Event::Closed { .. } => self.closed = true,
             Event::Gap {
                 source,
@@ -172,6 +176,7 @@ impl<'a> Facts<'a> {
             | Event::Replicas { .. }
             | Event::Guarded { .. }
             | Event::Recovering { .. }
+            | Event::StopWatched { .. }
             | Event::Note { .. } => {}
         }
     }

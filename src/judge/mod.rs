@@ -23,6 +23,7 @@ mod recovery;
 pub mod result;
 mod steady_state;
 mod steps;
+mod stop;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -71,6 +72,14 @@ pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
     if !doubts.is_empty() {
         verdict = verdict.without_evidence();
     }
+    let stop = stop::stop(&case);
+    if let Some(stop) = &stop {
+        verdict = if stop.proven {
+            verdict.max(Verdict::Fail)
+        } else {
+            verdict.without_evidence()
+        };
+    }
     if !recovery.clean {
         verdict = Verdict::LeftBroken;
     }
@@ -79,6 +88,7 @@ pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
         .iter()
         .map(|left| validity::reason("left_broken", left.clone()))
         .collect();
+    reasons.extend(stop.iter().map(|s| s.reason.clone()));
     reasons.extend(of_objectives(
         &objectives,
         Verdict::Fail,
@@ -102,6 +112,7 @@ pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
         objectives,
         steps: steps::steps(&recorded),
         load: load::load(&recorded),
+        stopped: stop.map(|s| s.result),
         recovery,
     }
 }

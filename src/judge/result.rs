@@ -37,8 +37,26 @@ pub struct Judgement {
     pub steps: Vec<StepResult>,
     /// What the load did and saw; `null` where the scenario has none or it never started.
     pub load: Option<LoadResult>,
+    /// The stop condition that ended the run, where one did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<StopResult>,
     /// Whether everything was put back.
     pub recovery: RecoveryResult,
+}
+
+/// A stop condition that was met: a miss, whatever else the run proves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StopResult {
+    /// What it is about: `bad_share`, `longest_gap of write`, `p99`, `promql`, `alert`, `wall_clock`.
+    pub condition: String,
+    /// The value that stops the run, in words.
+    pub limit: String,
+    /// What was observed, in words.
+    pub observed: String,
+    /// When, µs since the run's zero.
+    pub at_us: i64,
+    /// From then until the last fault was undone and verified, µs; `null` where none was open, or one could not be undone.
+    pub undone_us: Option<i64>,
 }
 
 /// A reason in plain words.

@@ -10,6 +10,7 @@ use crate::timeline::tally::StepFacts;
 
 use super::facts::Facts;
 use super::result::Reason;
+use super::stop;
 
 /// Share of the slots that may be dropped.
 const DROPPED_AT_MOST: f64 = 0.01;
@@ -19,6 +20,7 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     let facts = evidence.facts;
     let mut reasons = Vec::new();
     aborted(facts, &mut reasons);
+    stop::unwatched(plan, facts, &mut reasons);
     unsteady(plan, facts, &mut reasons);
     failed(facts, &mut reasons);
     recorded(recording, facts, &mut reasons);
@@ -64,7 +66,7 @@ fn aborted(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
             "aborted",
             format!("the run was ended early by {by}"),
         ));
-    } else if facts.load_ended.is_some_and(|l| l.aborted) {
+    } else if facts.load_ended.is_some_and(|l| l.aborted) && !facts.stopped {
         reasons.push(reason("aborted", "the load was broken off before its end"));
     }
 }

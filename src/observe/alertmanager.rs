@@ -1,6 +1,7 @@
 //! Alertmanager: when it came to hold an alert, and whether it keeps it to itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use super::error::AskError;
 use super::observer::{CollectOrder, Observer};
 use super::prometheus::RuleClock;
 use super::server::{Effort, Server};
+use super::sightings::{self, Sightings};
 use super::silence::{Silence, gap};
 use super::skew::{Reading, Skew, compare};
 use super::wall;
@@ -44,11 +46,17 @@ pub(super) struct Alertmanager {
     clock: OnceCell<Skew>,
     /// `startsAt` is Prometheus' time.
     rule_clock: RuleClock,
+    sightings: Arc<Sightings>,
 }
 
 impl Alertmanager {
     /// Has a first look at it. If it does not answer, that is a gap.
-    pub(super) async fn start(server: Server, recorder: Recorder, rule_clock: RuleClock) -> Self {
+    pub(super) async fn start(
+        server: Server,
+        recorder: Recorder,
+        rule_clock: RuleClock,
+        sightings: Arc<Sightings>,
+    ) -> Self {
         let began_us = recorder.clock().now_us();
         let alertmanager = Self {
             counters: Counters::new(SOURCE, server.clone(), WATCHED),
@@ -56,6 +64,7 @@ impl Alertmanager {
             recorder,
             clock: OnceCell::new(),
             rule_clock,
+            sightings,
         };
         let recorder = &alertmanager.recorder;
         match alertmanager.skew().await {
@@ -86,8 +95,11 @@ impl Alertmanager {
 
     async fn look(&self, known: &mut Known) -> Result<(), AskError> {
         let skew_ns = self.skew().await?.ns();
+        let asked_us = self.recorder.clock().now_us();
         let answer = self.server.get("/api/v2/alerts", &[], Effort::Poll).await?;
         let held: Vec<Held> = answer.json()?;
+        let seen = held.iter().map(Held::sighting).collect();
+        self.sightings.holds(asked_us, seen);
         let clock = self.recorder.clock();
         let now_us = clock.now_us();
         for alert in held {
@@ -151,6 +163,16 @@ struct Held {
     starts_at: String,
     updated_at: String,
     status: Status,
+}
+
+impl Held {
+    fn sighting(&self) -> sightings::Held {
+        let mut labels = self.labels.clone();
+        sightings::Held {
+            alert: labels.remove("alertname").unwrap_or_default(),
+            labels,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

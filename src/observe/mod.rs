@@ -15,6 +15,7 @@ mod sightings;
 mod silence;
 mod skew;
 mod steady;
+mod stops;
 mod wall;
 mod webhook;
 
@@ -23,3 +24,4 @@ pub use observer::{CollectOrder, DetectionQuery};
 pub use observers::Observers;
 pub use sightings::Expectation;
 pub use steady::Seen;
+pub use stops::Told;

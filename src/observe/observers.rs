@@ -1,5 +1,6 @@
 //! All observers of a run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -12,9 +13,10 @@ use super::prometheus::{Api, Prometheus, RuleClock};
 use super::server::{Server, client};
 use super::sightings::{Expectation, Sightings};
 use super::steady::{Checker, Seen};
+use super::stops::{self, Asked, Told};
 use super::webhook::Webhook;
-use crate::model::Lookup;
-use crate::scenario::plan::{Observe, SteadyCheck};
+use crate::model::{Lookup, Template};
+use crate::scenario::plan::{Comparison, Observe, SteadyCheck};
 use crate::timeline::Recorder;
 use crate::timeline::event::{Event, Level};
 
@@ -23,6 +25,7 @@ pub struct Observers {
     observers: Vec<Arc<dyn Observer>>,
     checker: Checker,
     sightings: Arc<Sightings>,
+    asked: Asked,
     recorder: Recorder,
     over: CancellationToken,
     watching: JoinSet<()>,
@@ -72,7 +75,8 @@ impl Observers {
         let alertmanager = async {
             match alertmanager {
                 Some(server) => {
-                    Some(Alertmanager::start(server, recorder.clone(), rule_clock.clone()).await)
+                    let (clock, seen) = (rule_clock.clone(), Arc::clone(&sightings));
+                    Some(Alertmanager::start(server, recorder.clone(), clock, seen).await)
                 }
                 None => None,
             }
@@ -86,6 +90,10 @@ impl Observers {
             let (observer, over) = (Arc::clone(observer), over.clone());
             watching.spawn(async move { observer.watch(over).await });
         }
+        let asked = Asked {
+            prometheus: observe.prometheus.is_some(),
+            alertmanager: observe.alertmanager.is_some(),
+        };
         let checker = Checker {
             client,
             prometheus: api,
@@ -94,6 +102,7 @@ impl Observers {
             observers,
             checker,
             sightings,
+            asked,
             recorder,
             over,
             watching,
@@ -103,6 +112,28 @@ impl Observers {
     /// Makes one check of the steady state, again and again within its patience. A check that cannot be made does not hold.
     pub async fn steady(&self, check: &SteadyCheck, values: &(dyn Lookup + Sync)) -> Seen {
         self.checker.check(check, values).await
+    }
+
+    /// Asks once whether any sample of a query satisfies a condition.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    pub async fn any(
+        &self,
+        query: &Template,
+        is: Comparison,
+        values: &(dyn Lookup + Sync),
+    ) -> Result<Told, String> {
+        self.checker.any(query, is, values).await
+    }
+
+    /// Whether an alert with these labels fires, by all that was seen so far.
+    ///
+    /// # Errors
+    /// Why nobody knows: who would say so was not heard for a while.
+    pub fn fires(&self, alert: &str, labels: &BTreeMap<String, String>) -> Result<Told, String> {
+        let now_us = self.recorder.clock().now_us();
+        stops::fires(&self.sightings, self.asked, alert, labels, now_us)
     }
 
     /// Whether everything that this expectation awaits has been seen: the rule firing, its delivery, the rule no longer

@@ -63,8 +63,26 @@ struct State {
     firing: Vec<Firing>,
     /// When that look began.
     looked_us: i64,
+    looked: bool,
     /// The last delivery on each alert.
     deliveries: Vec<Delivery>,
+    /// What Alertmanager held when it was last looked at, and when that was.
+    held: Vec<Held>,
+    held_us: Option<i64>,
+}
+
+/// An alert that Alertmanager holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) alert: String,
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// When the sources of alerts were last heard, µs since the run's zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) prometheus_us: Option<i64>,
+    pub(super) alertmanager_us: Option<i64>,
 }
 
 impl Sightings {
@@ -78,6 +96,46 @@ impl Sightings {
         }
         state.firing = firing;
         state.looked_us = asked_us;
+        state.looked = true;
+    }
+
+    /// Alertmanager was asked at `asked_us`, and holds these alerts.
+    pub(super) fn holds(&self, asked_us: i64, held: Vec<Held>) {
+        let mut state = self.state();
+        state.held = held;
+        state.held_us = Some(asked_us);
+    }
+
+    /// When each source was last heard.
+    pub(super) fn heard(&self) -> Heard {
+        let state = self.state();
+        Heard {
+            prometheus_us: state.looked.then_some(state.looked_us),
+            alertmanager_us: state.held_us,
+        }
+    }
+
+    /// Who says that an alert with these labels fires now, and all of its labels.
+    pub(super) fn fires(
+        &self,
+        alert: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<(&'static str, BTreeMap<String, String>)> {
+        let state = self.state();
+        let is = |name: &str, has: &BTreeMap<String, String>| {
+            name == alert && labels.iter().all(|(k, v)| has.get(k) == Some(v))
+        };
+        let firing = state.firing.iter().map(|f| (&f.alert, &f.labels));
+        let held = state.held.iter().map(|h| (&h.alert, &h.labels));
+        let delivered = state.deliveries.iter().filter(|d| !d.resolved);
+        let delivered = delivered.map(|d| (&d.alert, &d.labels));
+        let of = |source| move |(name, has)| (source, name, has);
+        firing
+            .map(of("Prometheus"))
+            .chain(held.map(of("Alertmanager")))
+            .chain(delivered.map(of("the webhook")))
+            .find(|(_, name, has)| is(name, has))
+            .map(|(source, _, has)| (source, has.clone()))
     }
 
     /// Something was delivered.

@@ -45,10 +45,10 @@ pub fn verdict_line(judgement: &Judgement) -> String {
         (judgement.count(Verdict::Fail), "missed"),
         (judgement.count(Verdict::Inconclusive), "inconclusive"),
     ];
-    let counts: Vec<String> = counts
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, word)| format!("{n} {word}"))
+    let counts = counts.into_iter().filter(|(n, _)| *n > 0);
+    let stopped = judgement.stopped.iter().map(|_| "stopped".to_owned());
+    let counts: Vec<String> = stopped
+        .chain(counts.map(|(n, word)| format!("{n} {word}")))
         .collect();
     if !counts.is_empty() {
         line.push_str(": ");
@@ -70,7 +70,11 @@ pub(super) fn summary(judgement: &Judgement) -> String {
         judgement.count(Verdict::Fail),
         judgement.count(Verdict::Inconclusive),
     );
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = judgement
+        .stopped
+        .iter()
+        .map(|stop| format!("stopped by {}", stop.condition))
+        .collect();
     if all == 0 {
         parts.push("nothing was judged".to_owned());
     } else if missed > 0 {

@@ -39,7 +39,7 @@ pub(super) struct Bench {
     pub(super) taken: Taken,
     /// Every engine event, in the order in which it came.
     pub(super) engine: broadcast::Sender<Seen>,
-    /// The run was aborted: no fault may begin, every hold ends.
+    /// The run was aborted or stopped: no fault may begin, every hold ends.
     pub(super) aborted: CancellationToken,
     /// The load is over (or was aborted): what is still held ends.
     pub(super) load_over: CancellationToken,

@@ -15,11 +15,12 @@ use super::awaiting::{await_alerts, collect_order};
 use super::bench::Bench;
 use super::engine;
 use super::guardian::{Guardian, GuardianCommand, GuardianError};
-use super::heal::{Due, heal};
+use super::heal::heal;
 use super::interrupt::Interrupt;
 use super::leftovers::mend_rest;
 use super::milestones::Milestones;
 use super::step;
+use super::stop::{self, StopWatch};
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
@@ -112,6 +113,14 @@ pub enum RunError {
     Unmended {
         /// Its id.
         run: String,
+    },
+    /// A stop condition is not answered.
+    #[error("the stop condition `{condition}` is not answered, so nothing was broken: {why}")]
+    Unwatched {
+        /// The condition.
+        condition: String,
+        /// Why.
+        why: String,
     },
     /// Nobody would mend if this process died.
     #[error(transparent)]
@@ -241,6 +250,9 @@ async fn drill(
         Ok(())
     };
     unless_aborted(order, checks).await??;
+    let answered = stop::answered(plan, &observers, &*around);
+    let answered = unless_aborted(order, answered).await?;
+    answered.map_err(|(condition, why)| RunError::Unwatched { condition, why })?;
     let loaded = match &plan.load {
         Some(load) => {
             let spec = LoadSpec {
@@ -269,17 +281,13 @@ async fn drill(
         guarded: guardian.map(Guardian::guarded).unwrap_or_default(),
         taken: Taken::default(),
         engine: steps,
-        aborted: order.interrupt.abort.clone(),
+        aborted: order.interrupt.abort.child_token(),
         load_over: CancellationToken::new(),
         steps_zero_us: started_us + i64::try_from(warmup.as_micros()).unwrap_or(0),
         run: order.context.run.clone(),
         scenario_dir: order.scenario_dir.clone(),
     };
-    let left = load_and_break(order, &bench, &around, loaded, started_us).await;
-    if !left.is_empty() {
-        phase(Phase::Mending);
-        heal(&bench, left).await;
-    }
+    load_and_break(order, &bench, &around, &observers, loaded, started_us).await;
     let looking_back = look_back(&bench, &around, observers, started_us);
     unless_aborted(order, looking_back).await
 }
@@ -312,15 +320,16 @@ async fn unless_aborted<T>(order: &Order, work: impl Future<Output = T>) -> Resu
     }
 }
 
-/// The drill itself: the load and every step, side by side, until both are through. Returns the steps whose faults the
-/// end of the load found open, newest first.
+/// The drill itself: the load and every step, side by side, until both are through, and what the end of the load found
+/// open is mended.
 async fn load_and_break(
     order: &Order,
     bench: &Bench,
     around: &Arc<Around>,
+    observers: &Observers,
     load: Option<Load>,
     started_us: i64,
-) -> Vec<Due> {
+) {
     let recorder = &bench.recorder;
     let mut steps = FuturesUnordered::new();
     for planned in &bench.plan.steps {
@@ -341,20 +350,48 @@ async fn load_and_break(
         bench.load_over.cancel();
     };
     tokio::pin!(driving);
-    let (mut left, mut driven) = (Vec::new(), false);
-    loop {
-        tokio::select! {
-            biased;
-            () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => bench.load_over.cancel(),
-            () = unrecordable(recorder), if !bench.load_over.is_cancelled() => order.interrupt.abort.cancel(),
-            () = &mut driving, if !driven => driven = true,
-            Some(open) = steps.next(), if !steps.is_empty() => left.extend(open),
-            else => break,
+    let watch = StopWatch::begin(bench, observers, around, started_us);
+    let (mut left, mut driven, mut stopped) = (Vec::new(), false, None);
+    {
+        let breach = watch.breach();
+        tokio::pin!(breach);
+        loop {
+            let going_on = !driven || !steps.is_empty();
+            // What is broken is not left so until the load has come to its end, too.
+            if steps.is_empty() && bench.aborted.is_cancelled() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => bench.load_over.cancel(),
+                () = unrecordable(recorder), if !bench.load_over.is_cancelled() => order.interrupt.abort.cancel(),
+                breach = &mut breach, if going_on && !bench.aborted.is_cancelled() => {
+                    recorder.record(breach.event(&bench.plan));
+                    stopped = Some(());
+                    bench.aborted.cancel();
+                }
+                () = &mut driving, if !driven => driven = true,
+                Some(open) = steps.next(), if !steps.is_empty() => left.extend(open),
+                else => break,
+            }
         }
+    }
+    if stopped.is_none() {
+        watch.over();
     }
     // Undo numbers grow with time: the newest fault goes first.
     left.sort_by_key(|due| std::cmp::Reverse(due.owed.first().map(|o| o.id)));
-    left
+    let healing = async {
+        if !left.is_empty() {
+            recorder.record(Event::Phase(Phase::Mending));
+            heal(bench, left).await;
+        }
+    };
+    if driven {
+        healing.await;
+    } else {
+        tokio::join!(healing, driving);
+    }
 }
 
 /// Returns when the recording has failed (a full disk): what is not recorded cannot be judged, so all is healed.

@@ -5,8 +5,12 @@ use std::sync::{Arc, OnceLock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::runner::ASKED;
 use crate::timeline::Recorder;
 use crate::timeline::event::Event;
+
+/// How the recording names the command that asks for an abort.
+pub const ABORT: &str = "firedrill abort";
 
 /// What ends a run early, and what a second time means.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +30,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens for SIGINT, SIGTERM and SIGHUP for as long as the runtime lives.
+    /// Listens for SIGINT, SIGTERM, SIGHUP and the signal of `firedrill abort` for as long as the runtime lives.
     ///
     /// # Errors
     /// The handlers could not be installed.
@@ -35,6 +39,7 @@ impl Signals {
             ("SIGINT", SignalKind::interrupt()),
             ("SIGTERM", SignalKind::terminate()),
             ("SIGHUP", SignalKind::hangup()),
+            (ABORT, SignalKind::from_raw(ASKED.as_raw())),
         ];
         for (name, kind) in kinds {
             let mut stream = signal(kind)?;
@@ -43,6 +48,8 @@ impl Signals {
                 while stream.recv().await.is_some() {
                     match signals.name.set(name) {
                         Ok(()) => signals.first.cancel(),
+                        // Several may ask at once, and none of them means that the report is to be skipped.
+                        Err(_) if name == ABORT => {}
                         Err(_) => signals.second.cancel(),
                     }
                 }

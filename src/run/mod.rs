@@ -11,11 +11,14 @@ mod interrupt;
 mod leftovers;
 mod milestones;
 mod replicas;
+mod runner;
 mod settled;
 mod step;
+mod stop;
 mod taken;
 mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
 pub use guardian::{GuardianCommand, GuardianError};
-pub use interrupt::{Interrupt, Signals};
+pub use interrupt::{ABORT, Interrupt, Signals};
+pub use runner::{Runner, RunnerState, start_of};

@@ -1,10 +1,14 @@
 //! The plan: a scenario as checked. What `plan.json` holds, and all that a run and its judge go by.
 
+mod stop;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
 
@@ -39,6 +43,9 @@ pub struct Plan {
     pub objectives: Vec<Objective>,
     /// When a recovery counts.
     pub recovery: Recovery,
+    /// What ends it early, as a miss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_when: Vec<StopCondition>,
     /// Limits on the blast radius.
     pub guards: Guards,
 }

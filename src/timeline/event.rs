@@ -263,8 +263,32 @@ pub enum Event {
     },
     /// The operator or a signal ended the run early.
     Aborted {
-        /// `SIGINT`, `SIGTERM`, `SIGHUP`.
+        /// `SIGINT`, `SIGTERM`, `SIGHUP`, `firedrill abort`.
         by: String,
+    },
+    /// A stop condition was met: all that is broken is undone from here on.
+    Stopped {
+        /// Its index in the plan.
+        condition: usize,
+        /// What it is about: `bad_share`, `longest_gap of write`, `p99`, `promql`, `alert`, `wall_clock`.
+        what: String,
+        /// The value that stops the run.
+        limit: String,
+        /// What was observed.
+        observed: String,
+        /// Begin of the stretch that was looked at; its end is this line's offset.
+        from_us: i64,
+    },
+    /// Stop conditions were watched up to here, and none was met.
+    StopWatched {
+        /// Begin of the watching.
+        from_us: i64,
+        /// How often they were looked at.
+        looks: u64,
+        /// The longest time between two looks.
+        longest_pause_us: i64,
+        /// Stretches in which nobody could tell of one of them.
+        unanswered: Vec<Unanswered>,
     },
     /// Something a person should know: also every error that was not the system's own.
     Note {
@@ -317,6 +341,19 @@ pub struct Opened {
     pub ports: BTreeMap<u32, u16>,
     /// Names of the secrets that templates refer to; never their values.
     pub secrets: Vec<String>,
+}
+
+/// A stretch in which nobody could tell whether a stop condition was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// The condition's index in the plan.
+    pub condition: usize,
+    /// Begin: its last answer.
+    pub from_us: i64,
+    /// End.
+    pub to_us: i64,
+    /// Why, as last told.
+    pub why: String,
 }
 
 /// Phases of a run, in their order.

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use crate::model::{Outcome, RequestRecord};
 
 use super::event::NameTable;
+use super::tally::{LastGood, Trailing};
 
 /// Answers are remembered by the first and the last of each such stretch.
 const STRETCH_US: i64 = 100_000;
@@ -73,6 +74,16 @@ struct State {
     versions: Vec<Answers>,
     /// By the number of the second in which they ended.
     seconds: BTreeMap<i64, OneSecond>,
+    watched: Vec<Watched>,
+}
+
+/// What is kept up over the requests for somebody who watches it.
+#[derive(Debug)]
+pub enum Watched {
+    /// Counts over the last while.
+    Trailing(Trailing),
+    /// When a request was last good.
+    LastGood(LastGood),
 }
 
 #[derive(Debug)]
@@ -130,6 +141,12 @@ impl Fold<'_> {
             }
         }
         state.second(r);
+        for watched in &mut state.watched {
+            match watched {
+                Watched::Trailing(trailing) => trailing.add(r),
+                Watched::LastGood(last) => last.add(r),
+            }
+        }
     }
 }
 
@@ -160,6 +177,17 @@ impl Live {
     /// The facts to fold requests into.
     pub(super) fn fold(&self) -> Fold<'_> {
         Fold(self.state())
+    }
+
+    /// Keeps these up from here on, in place of what was kept up before; requests that ended earlier are not in them.
+    pub fn watch(&self, watched: Vec<Watched>) {
+        self.state().watched = watched;
+    }
+
+    /// Reads all that is kept up, in the order in which it was asked for.
+    #[must_use]
+    pub fn watched<T>(&self, read: impl FnMut(&Watched) -> T) -> Vec<T> {
+        self.state().watched.iter().map(read).collect()
     }
 
     /// All requests so far.

@@ -106,6 +106,24 @@ impl RunDir {
     pub fn is_open(&self) -> bool {
         self.lock().exists()
     }
+
+    /// Whether somebody acts for the run now: its runner, or whoever mends what it left.
+    ///
+    /// # Errors
+    /// [`TimelineError::Read`] where the lock cannot be asked.
+    pub fn is_acted_for(&self) -> Result<bool, TimelineError> {
+        let path = self.lock();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(TimelineError::read(&path, e)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(TimelineError::read(&path, e)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +144,7 @@ mod tests {
             let dir = dir.clone();
             std::thread::spawn(move || RunLock::wait(&dir).unwrap())
         };
+        assert!(dir.is_acted_for().unwrap());
         first.release().unwrap();
         let second = next.join().unwrap();
         assert!(dir.is_open());
@@ -134,7 +153,9 @@ mod tests {
             Err(TimelineError::Busy { .. })
         ));
         second.release().unwrap();
-        assert!(!dir.is_open());
+        assert!(!dir.is_open() && !dir.is_acted_for().unwrap());
+        drop(RunLock::take(&dir).unwrap());
+        assert!(dir.is_open() && !dir.is_acted_for().unwrap());
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod writer;
 
 pub use error::TimelineError;
 pub use journal::{Damage, Entry, Journal};
-pub use live::{Answered, Live, Second, Totals};
+pub use live::{Answered, Live, Second, Totals, Watched};
 pub use lock::RunLock;
 pub use reader::{Names, Recording};
 pub use recorder::{Recorder, RequestSink};

@@ -26,6 +26,15 @@ impl Event {
             Self::Steady { observed, .. } => clean(observed),
             Self::Detected { query, .. } => clean(query),
             Self::Note { text, .. } => clean(text),
+            Self::Stopped {
+                limit, observed, ..
+            } => {
+                clean(limit);
+                clean(observed);
+            }
+            Self::StopWatched { unanswered, .. } => {
+                unanswered.iter_mut().for_each(|u| clean(&mut u.why));
+            }
             Self::Opened(_)
             | Self::Phase(_)
             | Self::Components(_)

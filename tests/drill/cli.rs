@@ -4,11 +4,13 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod aborts;
 mod commands;
 mod disk;
 mod interrupts;
 mod refusals;
 mod signals;
+mod stops;
 
 use crate::binary::Folder;
 

@@ -9,7 +9,9 @@ mod deletions;
 mod interruptions;
 mod lies;
 mod method;
+mod monitored_stops;
 mod moody;
+mod stops;
 mod tools;
 
 use std::fs;

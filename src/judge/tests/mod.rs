@@ -3,6 +3,7 @@
 mod alerts;
 mod callers;
 mod invariants;
+mod stops;
 mod validity;
 
 use super::judge;

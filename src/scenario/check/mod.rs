@@ -10,6 +10,7 @@ mod objectives;
 mod observed;
 mod stack;
 mod steps;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
@@ -100,6 +101,7 @@ impl<'a> Checker<'a> {
             stack.as_ref(),
             &recovery,
         );
+        let stop_when = self.stop_when(file, load.as_ref(), &observe);
         let (spans, objectives) = objectives.into_iter().unzip();
         let mut targets = std::mem::take(&mut self.targets);
         for service in steps.iter().filter_map(|step| step.action.target()) {
@@ -122,6 +124,7 @@ impl<'a> Checker<'a> {
             steps,
             objectives,
             recovery,
+            stop_when,
             guards,
         };
         Some((plan, spans))
@@ -175,7 +178,6 @@ impl<'a> Checker<'a> {
     fn later(&mut self, file: &File) {
         let guards = file.guards.as_ref();
         let later = [
-            ("stop_when", file.stop_when),
             ("loads", file.loads),
             (
                 "the guard `max_concurrent`",

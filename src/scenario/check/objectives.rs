@@ -140,7 +140,7 @@ impl Checker<'_> {
     }
 
     /// The journey that `of` names.
-    fn of(&mut self, of: Option<&At<String>>) -> Of {
+    pub(super) fn of(&mut self, of: Option<&At<String>>) -> Of {
         let Some(journey) = of else { return Of::All };
         if !self.journey_names.contains(&journey.value) {
             let problem = Problem::invalid(
@@ -249,7 +249,7 @@ impl Checker<'_> {
 }
 
 /// `p99` is 0.99, `p99.9` and `p999` are 0.999.
-fn percentile(name: &str) -> Option<f64> {
+pub(super) fn percentile(name: &str) -> Option<f64> {
     let digits = name.strip_prefix('p')?;
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let share = match digits.len() {

@@ -5,6 +5,7 @@ pub(super) mod load;
 pub(super) mod objectives;
 pub(super) mod stack;
 pub(super) mod steps;
+pub(super) mod stop;
 
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -52,8 +53,8 @@ pub(super) struct File {
     pub(super) objectives: Option<objectives::Objectives>,
     /// When a recovery counts.
     pub(super) recovery: Option<Recovery>,
-    #[schemars(skip)]
-    pub(super) stop_when: Option<Later>,
+    /// What ends the run early, with everything healed at once, as a miss.
+    pub(super) stop_when: Option<OneOrMany<At<stop::StopWhen>>>,
     /// Limits on the blast radius.
     pub(super) guards: Option<Guards>,
 }

@@ -10,6 +10,7 @@ mod episodes;
 mod exposure;
 mod latency_back;
 mod steps;
+mod trailing;
 mod watch;
 mod windows;
 
@@ -20,6 +21,7 @@ pub use episodes::{Episode, Trace};
 pub use exposure::{Exposure, exposure};
 pub use latency_back::LatencyReturn;
 pub use steps::{Convergence, Effect, StepFacts, steps};
+pub use trailing::{Counted, Hit, LastGood, Trailing};
 pub use watch::{Readmission, WatchEnd, WatchFacts, settle_us, watch_end};
 pub use windows::{Counts, NoLatency, Percentiles, WindowSpan, WindowTally, spans, tally};
 

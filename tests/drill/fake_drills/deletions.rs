@@ -13,6 +13,9 @@ use super::bench::{Drilled, FakeDrill, LOSE_ONE};
 /// Kinds of lines that no promise of these drills rests on.
 const NOT_EVIDENCE: [&str; 5] = ["phase", "note", "engine", "heal_begins", "skew"];
 
+/// What the callers of a good drill do not reach.
+const STOP: &str = "stop_when: { bad_share: 50%, for: 3s }\n";
+
 /// The kind of event of a journal line.
 fn kind(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
@@ -74,9 +77,10 @@ fn without_each(drilled: &Drilled) -> Vec<Taken> {
 
 #[tokio::test(start_paused = true)]
 async fn a_good_recording_without_any_kind_of_line_is_no_pass() {
-    let drilled = FakeDrill::new(LOSE_ONE).run().await;
+    let drilled = FakeDrill::new(&format!("{LOSE_ONE}{STOP}")).run().await;
     assert_eq!(drilled.judgement.verdict, Verdict::Pass);
     let taken = without_each(&drilled);
+    assert!(taken.iter().any(|t| t.kind == "stop_watched"));
     assert!(taken.len() > 15, "the recording has most kinds of lines");
     for Taken {
         kind,
@@ -110,8 +114,13 @@ async fn a_recording_that_is_no_pass_does_not_become_one() {
         ..Lies::default()
     });
     let aborted = FakeDrill::new(LOSE_ONE).aborted_after(std::time::Duration::from_millis(32_299));
+    let stopped = FakeDrill::new(&format!("{LOSE_ONE}{STOP}"));
+    stopped
+        .world
+        .script(|n, _| (n > 1500).then_some(FakeReply::Status(500)));
     for (drill, verdict) in [
         (missed, Verdict::Fail),
+        (stopped, Verdict::Fail),
         (ineffective, Verdict::Inconclusive),
         (failed, Verdict::Inconclusive),
         (aborted, Verdict::Inconclusive),
