@@ -1,11 +1,11 @@
 //! What a stack is handed, by a run's first record: the same for the run, its guardian and whoever recovers it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::surface::Surface;
-use crate::model::Variable;
+use crate::model::{Redactor, Variable};
 use crate::stack::{DockerEnv, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
@@ -36,6 +36,26 @@ pub(super) fn context(
         redactor: secrets.redactor(&named),
         secrets: Arc::new(secrets),
         docker: docker_env(&env),
+    })
+}
+
+/// Surroundings for asking the stack of a scenario file before any run: nothing can be recorded, and no port is drawn.
+///
+/// # Errors
+/// The system's, where this binary or the file has no path.
+pub(super) fn asking(surface: &Surface, file: &Path) -> std::io::Result<StackContext> {
+    let env = surface.environment();
+    let file = std::path::absolute(file)?;
+    let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    Ok(StackContext {
+        run: "none".to_owned(),
+        run_dir: scenario_dir.clone(),
+        scenario_dir: scenario_dir.clone(),
+        firedrill: std::env::current_exe()?,
+        ports: BTreeMap::new(),
+        redactor: Redactor::default(),
+        docker: docker_env(&env),
+        secrets: Arc::new(SecretStore::new(env, scenario_dir)),
     })
 }
 

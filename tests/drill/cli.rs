@@ -7,6 +7,7 @@
 mod commands;
 mod disk;
 mod interrupts;
+mod plans;
 mod refusals;
 mod signals;
 
