@@ -61,7 +61,7 @@ pub(super) enum Command {
     Report(Report),
     /// Print every request of a run as CSV.
     Export(Export),
-    /// Print the JSON Schema of scenario files, or of result.json.
+    /// Print the JSON Schema of scenario files, of result.json, or of plans.
     Schema(Schema),
     /// Run a part of the built-in demo system.
     #[command(subcommand)]
@@ -272,6 +272,7 @@ pub(super) struct Schema {
 pub(super) enum SchemaOf {
     Scenario,
     Result,
+    Plan,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::surface::Surface;
-use crate::model::Variable;
+use crate::model::{Redactor, Variable};
 use crate::stack::{self, DockerEnv, Owner, Scan, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
@@ -99,6 +99,28 @@ fn state_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
     let state = absolute("XDG_STATE_HOME");
     let state = state.or_else(|| Some(absolute("HOME")?.join(".local/state")));
     Some(state?.join("firedrill/undo"))
+}
+
+/// Surroundings for asking the stack of a scenario file before any run: nothing can be recorded, and no port is drawn.
+///
+/// # Errors
+/// The system's, where this binary or the file has no path.
+pub(super) fn asking(surface: &Surface, file: &Path) -> std::io::Result<StackContext> {
+    let env = surface.environment();
+    let file = std::path::absolute(file)?;
+    let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    Ok(StackContext {
+        run: "none".to_owned(),
+        owner: Owner::default(),
+        run_dir: scenario_dir.clone(),
+        scenario_dir: scenario_dir.clone(),
+        state_dir: None,
+        firedrill: std::env::current_exe()?,
+        ports: BTreeMap::new(),
+        redactor: Redactor::default(),
+        docker: docker_env(&env),
+        secrets: Arc::new(SecretStore::new(env, scenario_dir)),
+    })
 }
 
 /// How this environment reaches a Docker engine.

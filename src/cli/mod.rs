@@ -57,6 +57,7 @@ pub fn main() -> ExitCode {
             surface.json(&match args.of {
                 SchemaOf::Scenario => crate::scenario::json_schema(),
                 SchemaOf::Result => schemars::schema_for!(crate::judge::Judgement).to_value(),
+                SchemaOf::Plan => schemars::schema_for!(plan::Document).to_value(),
             });
             Exit::Pass
         }

@@ -3,12 +3,18 @@
 
 mod choose;
 mod effect;
+mod guarded;
 mod inject;
 mod landing;
+mod limit;
 mod outline;
+mod targets;
 
 pub use choose::{Refused, choose, may_scale};
 pub use effect::{Awaited, awaited, patience};
+pub use guarded::guards_of;
 pub use inject::{InjectError, Prepared, injections, prepare};
 pub use landing::landing;
+pub use limit::Limit;
 pub use outline::{Outline, outline};
+pub use targets::{Known, Targets};

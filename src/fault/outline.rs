@@ -1,31 +1,39 @@
 //! A step in words, before anything is touched: whom it takes, the call, the undo, how long, and what it needs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::guarded::guards_of;
+use super::limit::{Limit, limit};
+use super::targets::{Known, Targets, targets};
 use crate::model::{Action, StackSpec, Take, UpdateChange};
-use crate::scenario::plan::StepPlan;
+use crate::scenario::plan::{Plan, StepPlan};
 
 /// A step in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Outline {
     /// The action, as in the scenario.
     pub action: String,
     /// Whom it may take, and how they are chosen.
     pub takes: String,
+    /// The components that it may be; `null` where it is aimed at none.
+    pub targets: Option<Targets>,
     /// The call that makes the fault.
     pub call: String,
     /// What puts it right.
     pub undo: String,
-    /// How long it is kept.
-    pub until: String,
+    /// How long it can last, and who ends it.
+    pub limit: Limit,
+    /// What keeps it from reaching too far, a sentence each.
+    pub guards: Vec<String>,
     /// Permissions that it takes.
     pub needs: String,
 }
 
 /// Puts a step into words for the platform it runs on. Variables stay unresolved.
 #[must_use]
-pub fn outline(step: &StepPlan, stack: &StackSpec) -> Outline {
-    let platform = match stack {
+pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
+    let platform = match &plan.stack {
         StackSpec::Compose(_) => "the Docker engine's API",
         StackSpec::External(e) if e.compose_project.is_some() => "the Docker engine's API",
         StackSpec::Process(_) => "signals to firedrill's own child processes",
@@ -44,9 +52,11 @@ pub fn outline(step: &StepPlan, stack: &StackSpec) -> Outline {
     Outline {
         action: step.action.name().to_owned(),
         takes: takes(&step.action),
+        targets: targets(step, plan, known),
         call,
         undo,
-        until: until(step),
+        limit: limit(step, plan),
+        guards: guards_of(step, plan),
         needs: if own {
             "what the user's own call or command needs".to_owned()
         } else {
@@ -62,11 +72,15 @@ fn takes(action: &Action) -> String {
     match action.take() {
         None => format!("the whole of {target}"),
         Some(Take::All) => format!("every running replica of {target}"),
-        Some(Take::Count(1)) => format!("one running replica of {target}, chosen by the seed"),
-        Some(Take::Count(n)) => format!("{n} running replicas of {target}, chosen by the seed"),
+        Some(Take::Count(1)) => {
+            format!("one running replica of {target}, chosen by the seed when its time comes")
+        }
+        Some(Take::Count(n)) => {
+            format!("{n} running replicas of {target}, chosen by the seed when its time comes")
+        }
         Some(Take::Share(share)) => {
             format!(
-                "{share} of the running replicas of {target} (rounded down, at least one), chosen by the seed"
+                "{share} of the running replicas of {target} (rounded down, at least one), chosen by the seed when its time comes"
             )
         }
     }
@@ -159,21 +173,5 @@ fn call_and_undo(action: &Action, held: bool) -> (String, String) {
                 },
             )
         }
-    }
-}
-
-fn until(step: &StepPlan) -> String {
-    match (step.hold, &step.action) {
-        (Some(hold), _) => format!("{} after its effect", humantime::format_duration(hold)),
-        (None, Action::Kill { .. } | Action::Restart { .. }) => {
-            "it is back, at the latest when the load ends".to_owned()
-        }
-        (
-            None,
-            Action::Http { undo: None, .. }
-            | Action::Command { undo: None, .. }
-            | Action::Exec { undo: None, .. },
-        ) => "its effect, for nothing is to be undone".to_owned(),
-        (None, _) => "the load ends".to_owned(),
     }
 }

@@ -44,6 +44,8 @@ pub type Supports<'a> = &'a dyn Fn(&StackSpec, &Action) -> Result<(), String>;
 pub struct Checked {
     /// What is going to be done.
     pub plan: Plan,
+    /// Replicas of each service that a step may be aimed at, as the files have it; `None` where they leave it open.
+    pub replicas: BTreeMap<String, Option<u32>>,
     /// What it will not be able to prove.
     pub warnings: Vec<Problem>,
 }

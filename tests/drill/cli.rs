@@ -8,6 +8,7 @@ mod aborts;
 mod commands;
 mod disk;
 mod interrupts;
+mod plans;
 mod refusals;
 mod signals;
 mod stops;

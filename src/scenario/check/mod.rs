@@ -70,7 +70,12 @@ pub(super) fn check<'a>(
     match plan {
         Some((plan, spans)) if checker.problems.is_empty() => {
             let warnings = evidence::warnings(&plan, &spans);
-            Ok(Checked { plan, warnings })
+            let known = checker.services.targets.iter().flatten();
+            Ok(Checked {
+                plan,
+                replicas: known.map(|(name, s)| (name.clone(), s.replicas)).collect(),
+                warnings,
+            })
         }
         Some(_) | None => Err(checker.problems),
     }

@@ -83,6 +83,12 @@ fn the_schemas_are_printed_as_committed() {
     let said = folder.firedrill(&["schema"]);
     let committed = fs::read_to_string(repository().join("docs/schemas/scenario-v1.json")).unwrap();
     assert_eq!(said.out, committed);
+    let plan = folder.firedrill(&["schema", "plan"]);
+    let committed = fs::read_to_string(repository().join("docs/schemas/plan-v1.json")).unwrap();
+    assert_eq!(
+        plan.out, committed,
+        "out of date: firedrill schema plan > docs/schemas/plan-v1.json"
+    );
     let result: Value = serde_json::from_str(&folder.firedrill(&["schema", "result"]).out).unwrap();
     assert!(result["properties"]["verdict"].is_object());
 }
