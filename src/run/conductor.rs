@@ -35,6 +35,10 @@ use crate::timeline::{Recorder, RunDir, TimelineError};
 /// Between the order to start the load and its first slot: enough for its threads to be there.
 const LEAD: Duration = Duration::from_millis(300);
 
+/// How long an abort waits for all steps to be ready to be healed in their order. A step that is not by then is healed when
+/// it is: the faults of the others are not kept for it.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Which steps are left out by flag.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -351,32 +355,34 @@ async fn load_and_break(
     };
     tokio::pin!(driving);
     let watch = StopWatch::begin(bench, observers, around, started_us);
-    let (mut left, mut driven, mut stopped) = (Vec::new(), false, None);
+    let (mut left, mut driven, mut stopped) = (Vec::new(), false, false);
     {
         let breach = watch.breach();
-        tokio::pin!(breach);
-        loop {
+        let waited = async {
+            bench.aborted.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::pin!(breach, waited);
+        // Once aborted, neither the load's end nor a step that cannot end holds up the healing.
+        while !(bench.aborted.is_cancelled() && steps.is_empty()) {
             let going_on = !driven || !steps.is_empty();
-            // What is broken is not left so until the load has come to its end, too.
-            if steps.is_empty() && bench.aborted.is_cancelled() {
-                break;
-            }
             tokio::select! {
                 biased;
                 () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => bench.load_over.cancel(),
                 () = unrecordable(recorder), if !bench.load_over.is_cancelled() => order.interrupt.abort.cancel(),
                 breach = &mut breach, if going_on && !bench.aborted.is_cancelled() => {
                     recorder.record(breach.event(&bench.plan));
-                    stopped = Some(());
+                    stopped = true;
                     bench.aborted.cancel();
                 }
                 () = &mut driving, if !driven => driven = true,
                 Some(open) = steps.next(), if !steps.is_empty() => left.extend(open),
+                () = &mut waited, if going_on => break,
                 else => break,
             }
         }
     }
-    if stopped.is_none() {
+    if !stopped {
         watch.over();
     }
     // Undo numbers grow with time: the newest fault goes first.
@@ -387,11 +393,17 @@ async fn load_and_break(
             heal(bench, left).await;
         }
     };
-    if driven {
-        healing.await;
-    } else {
-        tokio::join!(healing, driving);
-    }
+    let late = steps.for_each_concurrent(None, |open| async {
+        if let Some(due) = open {
+            heal(bench, vec![due]).await;
+        }
+    });
+    let driving = async {
+        if !driven {
+            driving.await;
+        }
+    };
+    tokio::join!(healing, late, driving);
 }
 
 /// Returns when the recording has failed (a full disk): what is not recorded cannot be judged, so all is healed.

@@ -17,6 +17,8 @@ fn callers_have_the_run_stopped_and_everything_is_undone_at_once() {
         "small.yaml",
         &format!("{text}stop_when: {{ bad_share: 50%, for: 4s }}\n"),
     );
+    let plan = folder.firedrill(&["plan", "small.yaml"]);
+    assert!(plan.out.contains("\nbad_share 50% for 4s\n"), "{plan:?}");
     let said = folder.firedrill(&["run", "small.yaml"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("STOP: bad_share 50% for 4s"), "{said:?}");

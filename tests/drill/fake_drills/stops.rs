@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use firedrill::judge::Verdict;
+use firedrill::model::Undo;
 use firedrill::stack::FakeReply;
 use firedrill::timeline::event::{Event, Level};
 
 use super::bench::{Drilled, FakeDrill};
+use super::moody::Mood;
 
 const SECOND: i64 = 1_000_000;
 /// Two faults, kept to the end of the load.
@@ -61,6 +63,29 @@ async fn a_share_of_bad_requests_stops_the_run() {
     let at = stopped(&drill.run().await, "bad_share");
     // Two of three replicas are lost for a second each before, so some of the stretch was bad already.
     assert!((3 * SECOND..4 * SECOND + 200_000).contains(&at), "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_does_not_work_keeps_no_other_fault_in_place() {
+    // Its hold ends before the breach, and its undo hangs until long after it.
+    let method = BROKEN.replace(
+        "hold: 24s }\n  - { name: second",
+        "hold: 5s }\n  - { name: second",
+    );
+    let drill = FakeDrill::new(&format!("{method}stop_when: {{ wall_clock: 14s }}\n"));
+    let drilled = drill
+        .moody(|call| match (call.name, call.undo) {
+            ("undo", Some(Undo::Unpaused { .. })) => Mood::Hangs,
+            _ => Mood::Fine,
+        })
+        .run()
+        .await;
+    assert_eq!(drilled.judgement.exit_code, 4, "{:?}", drilled.codes());
+    assert_eq!(drilled.codes()[1], "stopped", "{:?}", drilled.codes());
+    let stop = drilled.judgement.stopped.as_ref().unwrap();
+    let second = drilled.judgement.steps.iter().find(|s| s.name == "second");
+    let healed = second.unwrap().verified_us.unwrap() - stop.at_us;
+    assert!((0..SECOND).contains(&healed), "{healed}");
 }
 
 #[tokio::test(start_paused = true)]
