@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::surface::Surface;
-use crate::model::{Redactor, Variable};
+use crate::model::Variable;
 use crate::stack::{DockerEnv, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
@@ -22,6 +22,8 @@ pub(super) fn context(
     let env = surface.environment();
     let scenario_dir = PathBuf::from(&opened.scenario_dir);
     let secrets = SecretStore::new(env.clone(), scenario_dir.clone());
+    let secrets = secrets.telling(surface.redactor().clone());
+    surface.redactor().spare(opened.stack.services());
     let named: Vec<Variable> = opened
         .secrets
         .iter()
@@ -53,9 +55,9 @@ pub(super) fn asking(surface: &Surface, file: &Path) -> std::io::Result<StackCon
         scenario_dir: scenario_dir.clone(),
         firedrill: std::env::current_exe()?,
         ports: BTreeMap::new(),
-        redactor: Redactor::default(),
+        redactor: surface.redactor().clone(),
         docker: docker_env(&env),
-        secrets: Arc::new(SecretStore::new(env, scenario_dir)),
+        secrets: Arc::new(SecretStore::new(env, scenario_dir).telling(surface.redactor().clone())),
     })
 }
 

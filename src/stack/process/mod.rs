@@ -391,7 +391,8 @@ impl Stack for ProcessStack {
     }
 
     async fn down(&self) -> Result<(), StackError> {
-        self.end_all().await
+        self.end_all().await?;
+        self.clean_logs()
     }
 
     async fn skew_ns(&self) -> Result<i64, StackError> {
