@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::surface::Surface;
-use crate::model::{Redactor, Variable};
+use crate::model::Variable;
 use crate::stack::{self, DockerEnv, Owner, Scan, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
@@ -23,6 +23,8 @@ pub(super) fn context(
     let scenario_dir = PathBuf::from(&opened.scenario_dir);
     let run_dir = std::path::absolute(dir.path())?;
     let secrets = SecretStore::new(env.clone(), scenario_dir.clone());
+    let secrets = secrets.telling(surface.redactor().clone());
+    surface.redactor().spare(opened.stack.services());
     let named: Vec<Variable> = opened
         .secrets
         .iter()
@@ -68,6 +70,7 @@ pub(super) fn context_of_marks(
 ) -> std::io::Result<StackContext> {
     let env = surface.environment();
     let secrets = SecretStore::new(env.clone(), owner.scenario_dir.clone());
+    let secrets = secrets.telling(surface.redactor().clone());
     let named: Vec<Variable> = owner
         .secrets
         .iter()
@@ -117,9 +120,9 @@ pub(super) fn asking(surface: &Surface, file: &Path) -> std::io::Result<StackCon
         state_dir: None,
         firedrill: std::env::current_exe()?,
         ports: BTreeMap::new(),
-        redactor: Redactor::default(),
+        redactor: surface.redactor().clone(),
         docker: docker_env(&env),
-        secrets: Arc::new(SecretStore::new(env, scenario_dir)),
+        secrets: Arc::new(SecretStore::new(env, scenario_dir).telling(surface.redactor().clone())),
     })
 }
 

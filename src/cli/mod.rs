@@ -42,6 +42,7 @@ pub fn main() -> ExitCode {
         }
     };
     let surface = Surface::new(cli.color, cli.quiet);
+    surface.hide_in_panics();
     let exit = match cli.command {
         Command::Validate(args) => read::validate(&surface, &args),
         Command::Plan(args) => plan::plan(&surface, &args),

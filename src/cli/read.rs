@@ -1,13 +1,13 @@
 //! Reading scenarios, and `firedrill validate`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{Reading, Validate};
 use super::exit::Exit;
 use super::surface::Surface;
 use crate::scenario::{self, Checked, Colour, Inputs};
-use crate::stack;
+use crate::stack::{self, SecretStore};
 
 /// A scenario file with its text as read.
 pub(super) struct Scenario {
@@ -34,7 +34,14 @@ pub(super) fn read(surface: &Surface, file: &Path, reading: &Reading) -> Result<
         seed: reading.seed,
     };
     match scenario::load(&inputs, &stack::supports) {
-        Ok(checked) => Ok(Scenario { checked, text }),
+        Ok(checked) => {
+            let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+            // From here on nothing is said with a secret of it, whatever command this is.
+            SecretStore::new(env, folder)
+                .telling(surface.redactor().clone())
+                .redactor(&checked.plan.variables());
+            Ok(Scenario { checked, text })
+        }
         Err(problems) => {
             surface.talk(problems.render(colour(surface)).trim_end());
             Err(Exit::Usage)

@@ -18,7 +18,7 @@ use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
 use crate::restore::left_owed;
 use crate::run::{GuardianCommand, Order, RunError, Selection, Signals, conduct, start_of};
-use crate::stack::{self, SecretStore, StackContext, StackError};
+use crate::stack::{self, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
 use crate::timeline::{Journal, Recorder, Recording, RunDir, RunLock, TimelineError, boot_id};
@@ -166,10 +166,7 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
         .enable_all()
         .build();
     let plan = scenario.checked.plan.clone();
-    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let redactor = SecretStore::new(surface.environment(), folder).redactor(&plan.variables());
-    // What failed may quote what the system under test said, and that may be a secret.
-    let surface = &surface.hiding(redactor.clone());
+    let redactor = surface.redactor().clone();
     let done = runtime.map_err(NotBegun::Runtime).and_then(|runtime| {
         // Dropping it would wait for blocking work that an abort has made pointless.
         let done = runtime.block_on(carry_out(surface, args, file, scenario, redactor, signals));

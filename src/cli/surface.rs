@@ -24,13 +24,19 @@ impl Surface {
         }
     }
 
-    /// The same surface, with nothing said on it that these secrets are part of.
-    pub(super) fn hiding(&self, redactor: Redactor) -> Self {
-        Self {
-            quiet: self.quiet,
-            colour: self.colour,
-            redactor,
-        }
+    /// What nothing is said with: every secret that any part of this process has looked up.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// From here on, what a failed part of this program says last is without secrets too.
+    pub(super) fn hide_in_panics(&self) {
+        let redactor = self.redactor.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let trace = std::backtrace::Backtrace::capture();
+            let text = last_words(&redactor, &panic.to_string(), &trace.to_string());
+            let _closed = writeln!(std::io::stderr().lock(), "{text}");
+        }));
     }
 
     /// The environment; what is not UTF-8 cannot be named by a scenario and is left out.
@@ -104,5 +110,24 @@ impl Surface {
         }
         self.talk(&text);
         exit
+    }
+}
+
+/// What is said of a panic.
+fn last_words(redactor: &Redactor, panic: &str, trace: &str) -> String {
+    let text = format!("error: a mistake in firedrill itself, please report it: {panic}\n{trace}");
+    redactor.redact(text.trim_end()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_tells_no_secret() {
+        let surface = Surface::new(Colour::Never, false);
+        surface.redactor().learn("hun\"ter2");
+        let text = last_words(surface.redactor(), "at x.rs: Err(\"hun\\\"ter2\")", "");
+        assert!(text.ends_with("at x.rs: Err(\"[redacted]\")"), "{text}");
     }
 }

@@ -16,7 +16,7 @@ mod units;
 pub use action::{Action, HttpCall, Injection, KillMode, Signal, Take, UpdateChange};
 pub use component::{Component, ComponentId, Health, RunState, StackEvent, StackEventKind, When};
 pub use outcome::Outcome;
-pub use redact::Redactor;
+pub use redact::{CUT, Redactor, SHORT};
 pub use request::RequestRecord;
 pub use schedule::{Schedule, Stage};
 pub use stack_spec::{

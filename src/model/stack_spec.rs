@@ -106,6 +106,17 @@ impl StackSpec {
         }
     }
 
+    /// The names of its services, as far as the scenario tells them.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        match self {
+            Self::Compose(c) => c.services.clone(),
+            Self::Process(p) => p.services.keys().cloned().collect(),
+            Self::External(e) => e.addresses.keys().cloned().collect(),
+            Self::Fake(f) => f.services.keys().cloned().collect(),
+        }
+    }
+
     /// The patience for the whole stack's readiness.
     #[must_use]
     pub fn ready(&self) -> Option<&Ready> {

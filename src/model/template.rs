@@ -186,6 +186,12 @@ impl Variable {
         }
     }
 
+    /// Whether its value may appear in no output.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::SecretEnv(_) | Self::SecretFile(_))
+    }
+
     /// Whether its value tells one victim of a step from another.
     #[must_use]
     pub fn is_victim(&self) -> bool {

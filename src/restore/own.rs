@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::model::{HttpCall, TemplateError};
+use crate::model::{CUT, HttpCall, TemplateError};
 use crate::stack::{GroupGuard, Resolve, hand};
 
 /// Why a call or command of the user's own failed.
@@ -58,11 +58,12 @@ pub enum OwnError {
 fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.trim().lines().collect();
-    lines[lines.len().saturating_sub(5)..]
-        .join(" | ")
-        .chars()
-        .take(500)
-        .collect()
+    let last = lines[lines.len().saturating_sub(5)..].join(" | ");
+    match last.char_indices().nth(500) {
+        // The mark tells whoever hides secrets that a part of one may stand before it.
+        Some((at, _)) => format!("{}{CUT}", &last[..at]),
+        None => last,
+    }
 }
 
 /// Makes the call and demands a 2xx answer within `limit`.

@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::shape::{At, Named};
 use super::tree::Span;
 use super::units::Text;
-use crate::model::{Part, Template, Variable};
+use crate::model::{Part, SHORT, Template, Variable};
 
 /// Where a text stands: it decides which variables make sense there.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,8 @@ pub(super) struct Vars<'a> {
     inputs: &'a Inputs<'a>,
     of_file: BTreeMap<&'a str, Template>,
     ports: u32,
+    /// What is legal, but may not stay as secret as it should.
+    pub(super) doubts: Vec<Problem>,
 }
 
 impl<'a> Vars<'a> {
@@ -75,6 +77,7 @@ impl<'a> Vars<'a> {
             inputs,
             of_file: BTreeMap::new(),
             ports: 0,
+            doubts: Vec::new(),
         };
         for (name, text) in written.into_iter().flat_map(Named::iter) {
             if is_upper_case(&name.value) {
@@ -141,7 +144,9 @@ impl<'a> Vars<'a> {
                 vec![Part::Variable(Variable::FreePort(self.ports))]
             }
             Ok(Variable::SecretEnv(secret)) => {
-                if !self.inputs.env.contains_key(&secret) {
+                if let Some(value) = self.inputs.env.get(&secret) {
+                    self.doubt_short(at, name, value);
+                } else {
                     let problem = Problem::invalid(
                         at,
                         format!("the secret `${{env:{secret}}}` is not set in the environment"),
@@ -153,14 +158,15 @@ impl<'a> Vars<'a> {
             }
             Ok(Variable::SecretFile(path)) => {
                 let place = folder(self.inputs.path).join(&path);
-                if let Err(error) = std::fs::read_to_string(&place) {
-                    problems.push(Problem::invalid(
+                match std::fs::read_to_string(&place) {
+                    Ok(value) => self.doubt_short(at, name, value.trim_end_matches(['\r', '\n'])),
+                    Err(error) => problems.push(Problem::invalid(
                         at,
                         format!(
                             "the secret `${{{name}}}` cannot be read: {}: {error}",
                             place.display()
                         ),
-                    ));
+                    )),
                 }
                 // As written: whoever reads it knows the scenario's folder, from anywhere.
                 vec![Part::Variable(Variable::SecretFile(path))]
@@ -170,6 +176,19 @@ impl<'a> Vars<'a> {
                 problems.push(unknown(at, name, &BTreeSet::new()));
                 Vec::new()
             }
+        }
+    }
+
+    /// A value that is a part of everyday words cannot be kept out of all that is written.
+    fn doubt_short(&mut self, at: Span, name: &str, value: &str) {
+        if !value.is_empty() && value.chars().count() < SHORT {
+            let problem = Problem::warning(
+                at,
+                format!(
+                    "the secret `${{{name}}}` has fewer than {SHORT} characters: outputs hide it where it stands alone only, not within other words"
+                ),
+            );
+            self.doubts.push(problem.help("take a longer one"));
         }
     }
 

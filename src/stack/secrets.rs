@@ -13,27 +13,37 @@ use crate::model::{Lookup, Redactor, Template, TemplateError, Variable};
 pub struct SecretStore {
     env: BTreeMap<String, String>,
     scenario_dir: PathBuf,
+    redactor: Redactor,
 }
 
 impl SecretStore {
     /// A store of this environment; relative files lie in `scenario_dir`.
     #[must_use]
     pub fn new(env: BTreeMap<String, String>, scenario_dir: PathBuf) -> Self {
-        Self { env, scenario_dir }
+        Self {
+            env,
+            scenario_dir,
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// The same store, which has `redactor` learn every value that it gives: a file may hold another one the next time.
+    #[must_use]
+    pub fn telling(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Keeps out of outputs the values of the secrets among these variables; one without a value hides nothing.
     pub fn redactor<'a>(&self, variables: impl IntoIterator<Item = &'a Variable>) -> Redactor {
-        let secret = |variable: &&Variable| {
-            matches!(variable, Variable::SecretEnv(_) | Variable::SecretFile(_))
-        };
-        let secrets = variables.into_iter().filter(secret);
-        Redactor::new(secrets.filter_map(|variable| self.lookup(variable).ok()))
+        for variable in variables {
+            if variable.is_secret() {
+                let _without_value = self.lookup(variable);
+            }
+        }
+        self.redactor.clone()
     }
-}
 
-impl Lookup for SecretStore {
-    fn lookup(&self, variable: &Variable) -> Result<String, TemplateError> {
+    fn value(&self, variable: &Variable) -> Result<String, TemplateError> {
         match variable {
             Variable::SecretEnv(name) => {
                 self.env.get(name).cloned().ok_or_else(|| {
@@ -62,6 +72,14 @@ impl Lookup for SecretStore {
             | Variable::VictimAddress
             | Variable::Extracted(_) => Err(no_value(variable, "it is not known here".to_owned())),
         }
+    }
+}
+
+impl Lookup for SecretStore {
+    fn lookup(&self, variable: &Variable) -> Result<String, TemplateError> {
+        let value = self.value(variable)?;
+        self.redactor.learn(&value);
+        Ok(value)
     }
 }
 
@@ -107,6 +125,9 @@ mod tests {
             "a [redacted] b [redacted]"
         );
         assert!(!format!("{store:?}").contains("hunter2"));
+        fs::write(folder.path().join("token"), "rotated\n").unwrap();
+        store.resolve(&template).unwrap();
+        assert_eq!(redactor.redact("was rotated"), "was [redacted]");
     }
 
     #[test]

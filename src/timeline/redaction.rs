@@ -5,13 +5,20 @@ use crate::model::Redactor;
 use super::event::Event;
 
 impl Event {
-    /// Replaces secrets in every text that came from outside: errors, observations, queries, notes.
+    /// Replaces secrets in every text that came from outside: errors, observations, queries, notes, and what answers and alerts
+    /// bear as names.
     ///
-    /// Identities (services, steps, instances, labels, undo data) stay as they are even where one equals a secret: a password
-    /// `postgres` must not keep the service `postgres` from being mended. Undo data refer to secrets, and hold none.
+    /// Identities (services, steps, components, undo data) stay as they are even where one equals a secret: a password `postgres`
+    /// must not keep the service `postgres` from being mended, nor its answers from being known for its own. Undo data refer
+    /// to secrets, and hold none.
     pub(super) fn redact(&mut self, redactor: &Redactor) {
         let clean = |text: &mut String| {
             if let std::borrow::Cow::Owned(redacted) = redactor.redact(text) {
+                *text = redacted;
+            }
+        };
+        let clean_name = |text: &mut String| {
+            if let std::borrow::Cow::Owned(redacted) = redactor.redact_name(text) {
                 *text = redacted;
             }
         };
@@ -35,6 +42,10 @@ impl Event {
             Self::StopWatched { unanswered, .. } => {
                 unanswered.iter_mut().for_each(|u| clean(&mut u.why));
             }
+            Self::Name { name, .. } => clean_name(name),
+            Self::AlertHistory { labels, .. }
+            | Self::Received { labels, .. }
+            | Self::Notified { labels, .. } => labels.values_mut().for_each(clean_name),
             Self::Opened(_)
             | Self::Phase(_)
             | Self::Components(_)
@@ -48,13 +59,9 @@ impl Event {
             | Self::LeftOut { .. }
             | Self::LoadStarted { .. }
             | Self::LoadEnded { .. }
-            | Self::Name { .. }
             | Self::Engine { .. }
             | Self::Starved { .. }
             | Self::Skew { .. }
-            | Self::AlertHistory { .. }
-            | Self::Received { .. }
-            | Self::Notified { .. }
             | Self::Rules { .. }
             | Self::Replicas { .. }
             | Self::Guarded { .. }

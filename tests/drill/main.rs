@@ -14,6 +14,7 @@ mod recording;
 mod recovery;
 mod reference;
 mod scenarios;
+mod secrecy;
 mod stacks;
 mod truth;
 mod verdicts;

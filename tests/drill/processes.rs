@@ -133,7 +133,7 @@ async fn a_line_that_was_cut_is_handed_over_again_whole() {
     stack.down().await.unwrap();
     assert_eq!(
         fs::read_to_string(&kept).unwrap(),
-        "--- one-1\ngot hun\n--- one-1\ngot [redacted]\ndone\n"
+        "--- one-1\ngot [redacted]…\n--- one-1\ngot [redacted]\ndone\n"
     );
 }
 

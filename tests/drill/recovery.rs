@@ -39,7 +39,7 @@ pub(crate) fn told(run: &Path, text: &str) -> bool {
 }
 
 /// Whether a process runs no more; its parent may not have asked for its end yet.
-fn gone(pid: Pid) -> bool {
+pub(crate) fn gone(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.map_or(true, |stat| stat.contains(") Z "))
 }
@@ -94,7 +94,7 @@ fn kill_and_compare<S: PartialEq + Debug>(
 }
 
 /// Kills a process that is not a child of this one.
-fn kill(pid: Pid) {
+pub(crate) fn kill(pid: Pid) {
     kill_process(pid, Signal::KILL).unwrap();
     until("its end", || gone(pid));
 }

@@ -22,6 +22,7 @@ fn load(path: &Path, text: &str) -> Result<Checked, Problems> {
     let env = BTreeMap::from([
         ("DRILL_PASSWORD".to_owned(), "hush".to_owned()),
         ("FROM_ENV".to_owned(), "env".to_owned()),
+        ("PIN".to_owned(), "42".to_owned()),
     ]);
     scenario::load(
         &Inputs {

@@ -226,10 +226,21 @@ impl Checker<'_> {
             let problem = Problem::invalid(written.at, "a command line needs a program");
             self.problem_unless_broken(written.at, problem);
         }
-        written
-            .value
-            .iter()
-            .map(|word| self.template(word.at, &word.value.0, place))
+        let words = written.value.iter();
+        words
+            .map(|word| {
+                let template = self.template(word.at, &word.value.0, place);
+                if template.variables().any(Variable::is_secret) {
+                    let problem = Problem::warning(
+                        word.at,
+                        "a secret in a command line can be read by every user of the machine that it runs on",
+                    );
+                    self.vars.doubts.push(problem.help(
+                        "let the program read it from its environment, or from a file of its own",
+                    ));
+                }
+                template
+            })
             .collect()
     }
 

@@ -69,7 +69,10 @@ pub(super) fn check<'a>(
     let plan = checker.plan(file, supports);
     match plan {
         Some((plan, spans)) if checker.problems.is_empty() => {
-            let warnings = evidence::warnings(&plan, &spans);
+            let mut warnings = evidence::warnings(&plan, &spans);
+            warnings.append(&mut checker.vars.doubts);
+            warnings.sort_by_key(|warning| warning.at);
+            warnings.dedup();
             let known = checker.services.targets.iter().flatten();
             Ok(Checked {
                 plan,

@@ -234,7 +234,7 @@ fn words(output: &Output) -> String {
     } else {
         errors
     };
-    tail(&said, TAIL).to_owned()
+    tail(&said, TAIL)
 }
 
 #[cfg(test)]

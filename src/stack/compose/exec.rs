@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 
 use super::containers::Container;
 use super::engine::Project;
+use crate::model::CUT;
 use crate::stack::StackError;
 use crate::stack::hands::hand_mark;
 
@@ -97,18 +98,21 @@ pub(super) fn text(output: &LogOutput) -> String {
     String::from_utf8_lossy(output.as_ref()).into_owned()
 }
 
-/// The last `limit` bytes or so of a text, whole lines where there are several.
-pub(super) fn tail(text: &str, limit: usize) -> &str {
+/// The last `limit` bytes or so of a text, whole lines where there are several; a line that is cut begins with a mark.
+pub(super) fn tail(text: &str, limit: usize) -> String {
     let text = text.trim();
     if text.len() <= limit {
-        return text;
+        return text.to_owned();
     }
     let mut from = text.len() - limit;
     while !text.is_char_boundary(from) {
         from += 1;
     }
     let rest = &text[from..];
-    rest.split_once('\n').map_or(rest, |(_, lines)| lines)
+    match rest.split_once('\n') {
+        Some((_, lines)) => lines.to_owned(),
+        None => format!("{CUT}{rest}"),
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +123,6 @@ mod tests {
     fn a_tail_is_of_whole_lines() {
         assert_eq!(tail(" one\n", 10), "one");
         assert_eq!(tail("first line\nsecond\nthird", 14), "second\nthird");
-        assert_eq!(tail("äöüäöü", 5), "öü");
+        assert_eq!(tail("äöüäöü", 5), "…öü");
     }
 }

@@ -1,13 +1,14 @@
-//! What the processes wrote.
+//! What the processes wrote. They write it themselves, secrets too if they like, for they outlive firedrill; what is handed
+//! over of it, and what stays when they have ended, holds none.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::ProcessStack;
-use crate::model::{ComponentId, Redactor};
+use crate::model::{CUT, ComponentId, Redactor};
 use crate::stack::StackError;
 
 /// Most that is handed over of one log at a time, in bytes: its end.
@@ -29,17 +30,33 @@ impl ProcessStack {
             .join(format!("{}-{}.log", id.service, id.index))
     }
 
-    /// Appends to `path` what each log gained since it was last handed over. Their lines bear no times that firedrill
-    /// knows, so a log is left out only if it was not written to since `since_ns`.
-    pub(super) fn append_logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError> {
+    /// Takes the secrets out of the logs. For when nobody writes to them any more.
+    pub(super) fn clean_logs(&self) -> Result<(), StackError> {
+        for log in self.logs_there()? {
+            clean(&log, &self.context.redactor).map_err(|e| unreadable(&log, e))?;
+        }
+        Ok(())
+    }
+
+    fn logs_there(&self) -> Result<Vec<PathBuf>, StackError> {
         let folder = self.context.run_dir.join("logs");
         let listed = match std::fs::read_dir(&folder) {
             Ok(listed) => listed.filter_map(|entry| Some(entry.ok()?.path())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(unreadable(&folder, error)),
         };
         let mut logs: Vec<PathBuf> = listed.collect();
         logs.sort();
+        Ok(logs)
+    }
+
+    /// Appends to `path` what each log gained since it was last handed over. Their lines bear no times that firedrill
+    /// knows, so a log is left out only if it was not written to since `since_ns`.
+    pub(super) fn append_logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError> {
+        let logs = self.logs_there()?;
+        if logs.is_empty() {
+            return Ok(());
+        }
         let mut out = OpenOptions::new()
             .create(true)
             .append(true)
@@ -88,11 +105,44 @@ fn append(
     let name = log.file_stem().unwrap_or_default().to_string_lossy();
     writeln!(out, "--- {name}")?;
     let text = String::from_utf8_lossy(&bytes[cut..]);
-    // A heading stands on a line of its own, even after one that was not complete.
-    let complete = if text.ends_with('\n') { "" } else { "\n" };
-    write!(out, "{}{complete}", redactor.redact(&text))?;
+    if text.ends_with('\n') {
+        write!(out, "{}", redactor.redact(&text))?;
+    } else {
+        // A heading stands on a line of its own, and a secret may only have begun.
+        writeln!(out, "{}", redactor.redact(&format!("{text}{CUT}")))?;
+    }
     let line = start + u64::try_from(line).unwrap_or_default();
     Ok(HandedOver { end, line })
+}
+
+/// Writes the log anew without secrets; not at all where it holds none.
+fn clean(log: &Path, redactor: &Redactor) -> io::Result<()> {
+    let next = log.with_extension("clean");
+    let mut from = BufReader::new(File::open(log)?);
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&next)?;
+    let (mut to, mut line, mut differs) = (BufWriter::new(file), Vec::new(), false);
+    while from.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let clean = redactor.redact(&text);
+        if clean == text {
+            to.write_all(&line)?;
+        } else {
+            differs = true;
+            to.write_all(clean.as_bytes())?;
+        }
+        line.clear();
+    }
+    to.flush()?;
+    if differs {
+        std::fs::rename(next, log)
+    } else {
+        std::fs::remove_file(next)
+    }
 }
 
 fn unreadable(path: &Path, source: io::Error) -> StackError {

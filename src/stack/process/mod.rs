@@ -395,7 +395,8 @@ impl Stack for ProcessStack {
     }
 
     async fn down(&self) -> Result<(), StackError> {
-        self.end_all().await
+        self.end_all().await?;
+        self.clean_logs()
     }
 
     async fn tag(&self, tag: &UndoTag) -> Result<(), StackError> {
