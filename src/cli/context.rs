@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::surface::Surface;
-use crate::model::Variable;
+use crate::model::{Redactor, Variable};
 use crate::stack::{DockerEnv, SecretStore, StackContext};
 use crate::timeline::RunDir;
 use crate::timeline::event::Opened;
@@ -35,6 +35,24 @@ pub(super) fn context(
         ports: opened.ports.clone(),
         redactor: secrets.redactor(&named),
         secrets: Arc::new(secrets),
+        docker: docker_env(&env),
+    })
+}
+
+/// The surroundings of a look at a stack that is there already: nothing is started, nothing is kept.
+///
+/// # Errors
+/// The system's, where this binary has no path.
+pub(super) fn looking(surface: &Surface, scenario_dir: PathBuf) -> std::io::Result<StackContext> {
+    let env = surface.environment();
+    Ok(StackContext {
+        run: String::new(),
+        run_dir: PathBuf::new(),
+        firedrill: std::env::current_exe()?,
+        ports: BTreeMap::new(),
+        redactor: Redactor::default(),
+        secrets: Arc::new(SecretStore::new(env.clone(), scenario_dir.clone())),
+        scenario_dir,
         docker: docker_env(&env),
     })
 }

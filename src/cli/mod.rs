@@ -1,6 +1,7 @@
 //! Arguments, one file per subcommand, exit codes. The only place that prints, reads the environment or exits.
 
 mod args;
+mod confirm;
 mod context;
 mod demo;
 mod exit;

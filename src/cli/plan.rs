@@ -9,9 +9,10 @@ use super::args::{Plan as Args, PlanFormat};
 use super::exit::Exit;
 use super::read;
 use super::surface::Surface;
-use crate::fault::{Outline, outline};
+use crate::fault::{Outline, guarded, outline};
 use crate::scenario::evidence::evidence;
 use crate::scenario::plan::{LostLimit, Milestone, Objective, Of, Plan, StepPlan, Trigger};
+use crate::timeline::clock::Clock;
 
 /// A plan as printed.
 #[derive(Serialize)]
@@ -27,6 +28,7 @@ struct PrintedStep<'a> {
     name: &'a str,
     #[serde(flatten)]
     outline: Outline,
+    guards: Vec<String>,
 }
 
 /// An objective, and what it will have to go by.
@@ -55,6 +57,7 @@ pub(super) fn plan(surface: &Surface, args: &Args) -> Exit {
                 .map(|s| PrintedStep {
                     name: &s.name,
                     outline: outline(s, &plan.stack),
+                    guards: guarded(s, plan),
                 })
                 .collect(),
             objectives: objectives(plan),
@@ -69,6 +72,10 @@ pub(super) fn plan(surface: &Surface, args: &Args) -> Exit {
             surface.result(&text(plan));
             read::warn(surface, &args.file, &scenario);
         }
+    }
+    // Not part of the plan, which has the same bytes whenever it is made.
+    if let Err(closed) = plan.guards.open_at(Clock::start().zero_wall_ns()) {
+        surface.talk(&format!("now `run` would refuse: {closed}"));
     }
     Exit::Pass
 }
@@ -112,6 +119,9 @@ fn text(plan: &Plan) -> String {
         let _ = writeln!(out, "          undo   {}", outline.undo);
         let _ = writeln!(out, "          until  {}", outline.until);
         let _ = writeln!(out, "          needs  {}", outline.needs);
+        for guard in guarded(step, plan) {
+            let _ = writeln!(out, "          guard  {guard}");
+        }
     }
     let objectives = objectives(plan);
     if !objectives.is_empty() {

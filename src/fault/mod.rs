@@ -3,12 +3,16 @@
 
 mod choose;
 mod effect;
+mod guarded;
 mod inject;
 mod landing;
 mod outline;
+mod shield;
 
-pub use choose::{Refused, choose, may_scale};
+pub use choose::{Refused, choose, may_change, may_scale};
 pub use effect::{Awaited, awaited, patience};
+pub use guarded::guarded;
 pub use inject::{InjectError, Prepared, injections, prepare};
 pub use landing::landing;
 pub use outline::{Outline, outline};
+pub use shield::{Shield, Unshielded};

@@ -13,7 +13,7 @@ use super::counters::{Counters, Watched};
 use super::error::AskError;
 use super::observer::{CollectOrder, Observer};
 use super::prometheus::RuleClock;
-use super::server::{Effort, Server};
+use super::server::{Answer, Effort, Server};
 use super::silence::{Silence, gap};
 use super::skew::{Reading, Skew, compare};
 use super::wall;
@@ -86,8 +86,7 @@ impl Alertmanager {
 
     async fn look(&self, known: &mut Known) -> Result<(), AskError> {
         let skew_ns = self.skew().await?.ns();
-        let answer = self.server.get("/api/v2/alerts", &[], Effort::Poll).await?;
-        let held: Vec<Held> = answer.json()?;
+        let (answer, held) = held(&self.server).await?;
         let clock = self.recorder.clock();
         let now_us = clock.now_us();
         for alert in held {
@@ -145,12 +144,22 @@ impl Observer for Alertmanager {
 /// (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `gettableAlert`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+pub(super) struct Held {
     fingerprint: String,
-    labels: std::collections::BTreeMap<String, String>,
-    starts_at: String,
+    pub(super) labels: std::collections::BTreeMap<String, String>,
+    pub(super) starts_at: String,
     updated_at: String,
     status: Status,
+}
+
+/// The alerts that it holds, those that it keeps to itself among them.
+///
+/// # Errors
+/// [`AskError`].
+pub(super) async fn held(server: &Server) -> Result<(Answer, Vec<Held>), AskError> {
+    let answer = server.get("/api/v2/alerts", &[], Effort::Poll).await?;
+    let held = answer.json()?;
+    Ok((answer, held))
 }
 
 #[derive(Debug, Deserialize)]

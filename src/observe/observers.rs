@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alertmanager::Alertmanager;
 use super::error::ObserveError;
+use super::firing::Alerts;
 use super::observer::{CollectOrder, Observer};
 use super::prometheus::{Api, Prometheus, RuleClock};
 use super::server::{Server, client};
@@ -22,6 +23,7 @@ use crate::timeline::event::{Event, Level};
 pub struct Observers {
     observers: Vec<Arc<dyn Observer>>,
     checker: Checker,
+    alerts: Alerts,
     sightings: Arc<Sightings>,
     recorder: Recorder,
     over: CancellationToken,
@@ -49,6 +51,12 @@ impl Observers {
         };
         let api = server("prometheus", &observe.prometheus)?.map(Api::new);
         let alertmanager = server("alertmanager", &observe.alertmanager)?;
+        let alerts = Alerts {
+            prometheus: api.clone(),
+            alertmanager: alertmanager.clone(),
+            rule_clock: rule_clock.clone(),
+            clock: recorder.clock(),
+        };
 
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         if let Some(address) = &observe.webhook {
@@ -93,6 +101,7 @@ impl Observers {
         Ok(Self {
             observers,
             checker,
+            alerts,
             sightings,
             recorder,
             over,
@@ -103,6 +112,12 @@ impl Observers {
     /// Makes one check of the steady state, again and again within its patience. A check that cannot be made does not hold.
     pub async fn steady(&self, check: &SteadyCheck, values: &(dyn Lookup + Sync)) -> Seen {
         self.checker.check(check, values).await
+    }
+
+    /// Whom to ask which alerts fire.
+    #[must_use]
+    pub fn alerts(&self) -> Alerts {
+        self.alerts.clone()
     }
 
     /// Whether everything that this expectation awaits has been seen: the rule firing, its delivery, the rule no longer

@@ -6,6 +6,7 @@ mod external;
 mod fake;
 mod group;
 mod hands;
+mod own;
 mod ports;
 mod process;
 mod ready;

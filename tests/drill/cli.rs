@@ -6,6 +6,7 @@
 
 mod commands;
 mod disk;
+mod guards;
 mod interrupts;
 mod refusals;
 mod signals;

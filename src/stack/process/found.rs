@@ -35,6 +35,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn is_one_of(&self, line: &[Stat]) -> bool {
+        line.iter().any(|stat| stat.is(&self.stat))
+    }
+
     fn descendant(component: ComponentId, stat: Stat) -> Self {
         Self {
             component,
@@ -112,6 +116,20 @@ impl Stat {
                 .parse()
                 .is_ok_and(|ticks: i64| ticks <= self.started)
             && main.session == self.session
+    }
+
+    /// The process that started it, unless that has ended.
+    pub(in crate::stack) fn parent(&self) -> Option<Self> {
+        Self::of(self.parent)
+    }
+
+    pub(in crate::stack) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether both are readings of one process: ids are reused.
+    pub(in crate::stack) fn is(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
     }
 
     /// Whether it is frozen.
