@@ -2,6 +2,7 @@
 
 mod abort;
 mod args;
+mod confirm;
 mod context;
 mod demo;
 mod exit;

@@ -1,9 +1,9 @@
 //! `firedrill run`.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::args::{Run, Ui};
+use super::confirm::confirm;
 use super::context::context;
 use super::exit::Exit;
 use super::guard::{OVER, WATCHING};
@@ -18,6 +18,7 @@ use crate::model::{Redactor, StackSpec, Variable};
 use crate::report::{self, ReportError};
 use crate::restore::left_owed;
 use crate::run::{GuardianCommand, Order, RunError, Selection, Signals, conduct, start_of};
+use crate::scenario::guards::Closed;
 use crate::stack::{self, StackContext, StackError};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
@@ -115,30 +116,19 @@ fn allowed(
         ));
         return Err(Exit::Usage);
     }
-    let foreign =
-        matches!(plan.stack, StackSpec::External(_)) && !plan.steps.is_empty() && !args.no_faults;
-    if !foreign || args.yes {
-        return Ok(scenario);
+    let breaks = selection(args).dispatches_any(plan);
+    if matches!(plan.stack, StackSpec::External(_)) && breaks && !args.yes {
+        confirm(surface, args, file, plan)?;
     }
-    let what = format!(
-        "{}: firedrill did not start this stack and will break it",
-        file.display()
-    );
-    if !std::io::stdin().is_terminal() {
-        surface.talk(&format!("error: {what}; confirm with --yes"));
-        return Err(Exit::Usage);
-    }
-    surface.talk(&format!(
-        "{what}. Type the scenario's name ({}) to go on:",
-        plan.name
-    ));
-    let mut answer = String::new();
-    let typed =
-        std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == plan.name;
-    if typed {
-        Ok(scenario)
-    } else {
-        Err(Exit::Usage)
+    Ok(scenario)
+}
+
+/// Which steps are left out by flag.
+pub(super) fn selection(args: &Run) -> Selection {
+    Selection {
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        no_faults: args.no_faults,
     }
 }
 
@@ -151,6 +141,8 @@ enum NotBegun {
     Stack(#[from] StackError),
     #[error(transparent)]
     Unmended(#[from] unmended::Beside),
+    #[error("nothing was touched: {0}")]
+    Closed(#[from] Closed),
     #[error("{path}: {source}")]
     Io {
         path: String,
@@ -248,8 +240,11 @@ async fn carry_out(
     let file = std::path::absolute(file).map_err(io(file))?;
     let scenario_dir = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let plan = &scenario.checked.plan;
-    unmended::refuse(&args.out, None, &plan.stack, &scenario_dir)?;
     let clock = Clock::start();
+    if selection(args).dispatches_any(plan) {
+        plan.guards.open_at(clock.zero_wall_ns())?;
+    }
+    unmended::refuse(&args.out, None, &plan.stack, &scenario_dir)?;
     let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
     let dir = RunDir::create(&args.out, &plan.name, clock.zero_wall_ns(), &run)?;
     let lock = RunLock::take(&dir)?;
@@ -371,11 +366,7 @@ async fn ordered(
         recorder,
         context,
         client: ClientChoice::Http1,
-        selection: Selection {
-            only: args.only.clone(),
-            skip: args.skip.clone(),
-            no_faults: args.no_faults,
-        },
+        selection: selection(args),
         keep_stack: args.keep_stack,
         guardian,
         interrupt,

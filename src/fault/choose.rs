@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::shield::Shield;
 use crate::model::{Component, ComponentId, RunState, Take};
 use crate::scenario::plan::Guards;
 
@@ -30,9 +31,23 @@ pub enum Refused {
         healthy: usize,
         keep: u32,
     },
+    /// Some of what runs must not be hit, and the rest is too little.
+    #[error(
+        "taking {asked} of {running} running replicas of `{service}` would hit what must not be touched: {protected}"
+    )]
+    Protected {
+        service: String,
+        asked: usize,
+        running: usize,
+        protected: String,
+    },
+    /// The whole service is changed, and some of it must not be hit.
+    #[error("changing `{service}` would hit what must not be touched: {protected}")]
+    Changed { service: String, protected: String },
 }
 
-/// Chooses among the running replicas of `service`. The same seed, step and replicas give the same choice.
+/// Chooses among the running replicas of `service` that may be hit. The same seed, step and replicas give the same choice.
+/// How many are taken hangs on how many run, so that protecting one makes no fault smaller.
 ///
 /// # Errors
 /// [`Refused`]: an empty selection, or one that a guard forbids, is never made smaller silently.
@@ -43,6 +58,7 @@ pub fn choose(
     components: &[Component],
     seed: u64,
     guards: &Guards,
+    shield: &Shield,
 ) -> Result<Vec<ComponentId>, Refused> {
     let of: Vec<&Component> = components
         .iter()
@@ -78,6 +94,16 @@ pub fn choose(
             service: service.to_owned(),
             asked: count,
             running: running.len(),
+        });
+    }
+    let all = running.len();
+    running.retain(|c| !shield.covers(&c.id));
+    if count > running.len() {
+        return Err(Refused::Protected {
+            service: service.to_owned(),
+            asked: count,
+            running: all,
+            protected: shield.of(service).unwrap_or_default(),
         });
     }
     running.sort_by(|a, b| a.id.cmp(&b.id));
@@ -135,6 +161,20 @@ pub fn may_scale(
     Ok(())
 }
 
+/// Whether a service may be changed as a whole.
+///
+/// # Errors
+/// [`Refused::Changed`].
+pub fn may_change(service: &str, shield: &Shield) -> Result<(), Refused> {
+    match shield.of(service) {
+        Some(protected) => Err(Refused::Changed {
+            service: service.to_owned(),
+            protected,
+        }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,18 +195,38 @@ mod tests {
         states.iter().enumerate().map(one).collect()
     }
 
-    const NO_GUARD: Guards = Guards {
-        keep_healthy: 0,
-        allow_external: false,
-    };
+    fn keeping(keep_healthy: u32) -> Guards {
+        Guards {
+            keep_healthy,
+            ..Guards::default()
+        }
+    }
+
+    fn free(
+        take: Take,
+        components: &[Component],
+        seed: u64,
+        keep: u32,
+    ) -> Result<Vec<ComponentId>, Refused> {
+        let guards = keeping(keep);
+        choose(
+            "s",
+            "backend",
+            take,
+            components,
+            seed,
+            &guards,
+            &Shield::default(),
+        )
+    }
 
     #[test]
     fn the_seed_decides_and_nothing_else() {
         let three = replicas(&[RunState::Running; 3]);
-        let pick = |seed| choose("s", "backend", Take::Count(1), &three, seed, &NO_GUARD).unwrap();
+        let pick = |seed| free(Take::Count(1), &three, seed, 0).unwrap();
         let reversed: Vec<Component> = three.iter().rev().cloned().collect();
         for seed in 0..50 {
-            let again = choose("s", "backend", Take::Count(1), &reversed, seed, &NO_GUARD).unwrap();
+            let again = free(Take::Count(1), &reversed, seed, 0).unwrap();
             assert_eq!(pick(seed), again);
         }
         let all: std::collections::BTreeSet<_> = (0..50).flat_map(pick).collect();
@@ -176,11 +236,7 @@ mod tests {
     #[test]
     fn shares_round_down_but_take_one() {
         let three = replicas(&[RunState::Running; 3]);
-        let take = |take| {
-            choose("s", "backend", take, &three, 1, &NO_GUARD)
-                .unwrap()
-                .len()
-        };
+        let take = |take| free(take, &three, 1, 0).unwrap().len();
         assert_eq!(take(Take::Share(Ratio::new(0.5).unwrap())), 1);
         assert_eq!(take(Take::Share(Ratio::new(0.1).unwrap())), 1);
         assert_eq!(take(Take::All), 3);
@@ -189,13 +245,7 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_is_refused() {
         let dead = replicas(&[RunState::Exited, RunState::Paused]);
-        let all = |c: &[Component], n, keep| {
-            let guards = Guards {
-                keep_healthy: keep,
-                allow_external: false,
-            };
-            choose("s", "backend", Take::Count(n), c, 1, &guards)
-        };
+        let all = |c: &[Component], n, keep| free(Take::Count(n), c, 1, keep);
         assert!(matches!(all(&dead, 1, 0), Err(Refused::Empty { .. })));
         assert!(matches!(all(&[], 1, 0), Err(Refused::Empty { .. })));
         let two = replicas(&[RunState::Running, RunState::Running, RunState::Exited]);
@@ -207,13 +257,9 @@ mod tests {
     #[test]
     fn scaling_down_keeps_the_healthy_ones_of_the_guard() {
         use RunState::{Exited, Paused, Running};
-        let guards = |keep_healthy| Guards {
-            keep_healthy,
-            allow_external: false,
-        };
         let may = |states: &[RunState], to, keep| {
             let all = replicas(states);
-            may_scale("backend", to, &all, &all, &guards(keep)).is_ok()
+            may_scale("backend", to, &all, &all, &keeping(keep)).is_ok()
         };
         assert!(may(&[Running; 3], 2, 2));
         assert!(!may(&[Running; 3], 1, 2));
@@ -226,7 +272,41 @@ mod tests {
         assert!(may(&[Exited, Exited], 2, 1));
         // One that another step has taken is about to be lost.
         let all = replicas(&[Running; 2]);
-        let refused = may_scale("backend", 1, &all, &all[1..], &guards(1)).unwrap_err();
+        let refused = may_scale("backend", 1, &all, &all[1..], &keeping(1)).unwrap_err();
         assert!(refused.to_string().contains("1 of 1 healthy"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_protected_is_never_a_candidate_and_makes_no_fault_smaller() {
+        let three = replicas(&[RunState::Running; 3]);
+        let id = |index| ComponentId::new("backend", index);
+        let shield = Shield::from([(id(2), "of the guard")]);
+        let chosen = |take, seed| {
+            let guards = keeping(0);
+            choose("s", "backend", take, &three, seed, &guards, &shield)
+        };
+        let mut taken = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            taken.extend(chosen(Take::Count(1), seed).unwrap());
+        }
+        assert_eq!(taken.into_iter().collect::<Vec<_>>(), [id(1), id(3)]);
+        assert_eq!(chosen(Take::Count(2), 1).unwrap(), [id(1), id(3)]);
+        // Two thirds of three are two, protected or not.
+        let share = Take::Share(Ratio::new(0.67).unwrap());
+        assert_eq!(chosen(share, 1).unwrap(), [id(1), id(3)]);
+        for take in [Take::All, Take::Count(3)] {
+            let refused = chosen(take, 1).unwrap_err();
+            assert!(matches!(refused, Refused::Protected { .. }), "{refused}");
+            assert!(
+                refused.to_string().contains("backend/2 (of the guard)"),
+                "{refused}"
+            );
+        }
+        assert!(matches!(
+            chosen(Take::Count(4), 1),
+            Err(Refused::TooFew { .. })
+        ));
+        assert!(may_change("backend", &shield).is_err());
+        assert!(may_change("edge", &shield).is_ok());
     }
 }

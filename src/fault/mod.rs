@@ -8,13 +8,15 @@ mod inject;
 mod landing;
 mod limit;
 mod outline;
+mod shield;
 mod targets;
 
-pub use choose::{Refused, choose, may_scale};
+pub use choose::{Refused, choose, may_change, may_scale};
 pub use effect::{Awaited, awaited, patience};
-pub use guarded::guards_of;
+pub use guarded::guarded;
 pub use inject::{InjectError, Prepared, injections, prepare};
 pub use landing::landing;
 pub use limit::Limit;
 pub use outline::{Outline, outline};
+pub use shield::{Shield, Unshielded};
 pub use targets::{Known, Targets};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::guarded::guards_of;
+use super::guarded::guarded;
 use super::limit::{Limit, limit};
 use super::targets::{Known, Targets, targets};
 use crate::model::{Action, StackSpec, Take, UpdateChange};
@@ -56,7 +56,7 @@ pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
         call,
         undo,
         limit: limit(step, plan),
-        guards: guards_of(step, plan),
+        guards: guarded(step, plan),
         needs: if own {
             "what the user's own call or command needs".to_owned()
         } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::choose;
+use super::{Shield, choose};
 use crate::model::{Component, ComponentId, Health, RunState};
 use crate::scenario::plan::{Plan, StepPlan};
 
@@ -13,7 +13,12 @@ use crate::scenario::plan::{Plan, StepPlan};
 #[derive(Debug, Clone)]
 pub enum Known {
     /// The engine of a stack that stands already, now.
-    ByEngine(Vec<Component>),
+    ByEngine {
+        /// The components.
+        components: Vec<Component>,
+        /// Those of them that must not be hit.
+        shield: Shield,
+    },
     /// The scenario and its files: replicas of each service, `None` where they leave it open.
     ByFile(BTreeMap<String, Option<u32>>),
 }
@@ -35,15 +40,18 @@ pub struct Targets {
 #[must_use]
 pub(super) fn targets(step: &StepPlan, plan: &Plan, known: &Known) -> Option<Targets> {
     let service = step.action.target()?;
-    let components = match known {
-        Known::ByEngine(components) => Some(components.clone()),
-        Known::ByFile(replicas) => replicas
-            .get(service)
-            .copied()
-            .flatten()
-            .map(|count| as_written(service, count)),
+    let (components, shield) = match known {
+        Known::ByEngine { components, shield } => (Some(components.clone()), shield.clone()),
+        Known::ByFile(replicas) => {
+            let count = replicas.get(service).copied().flatten();
+            let components = count.map(|count| as_written(service, count));
+            let shield = Shield::by_name(components.as_deref().unwrap_or_default(), &plan.guards);
+            (components, shield)
+        }
     };
-    let running = |c: &&Component| c.id.service == service && c.state == RunState::Running;
+    let running = |c: &&Component| {
+        c.id.service == service && c.state == RunState::Running && !shield.covers(&c.id)
+    };
     let mut candidates: Vec<&ComponentId> = components
         .iter()
         .flatten()
@@ -60,6 +68,7 @@ pub(super) fn targets(step: &StepPlan, plan: &Plan, known: &Known) -> Option<Tar
             components,
             plan.seed,
             &plan.guards,
+            &shield,
         )
     });
     let (count, refused) = match chosen {
@@ -134,8 +143,15 @@ mod tests {
             },
             guards: Guards {
                 keep_healthy: 1,
-                allow_external: false,
+                ..Guards::default()
             },
+        }
+    }
+
+    fn by_engine(components: Vec<Component>) -> Known {
+        Known::ByEngine {
+            components,
+            shield: Shield::default(),
         }
     }
 
@@ -143,7 +159,7 @@ mod tests {
     fn only_what_runs_is_a_candidate_and_a_guard_refuses_beforehand() {
         let mut web = as_written("web", 3);
         web[1].state = RunState::Exited;
-        let known = Known::ByEngine(web);
+        let known = by_engine(web);
         let of = |take| {
             let plan = plan(take);
             targets(&plan.steps[0], &plan, &known).unwrap()
@@ -154,7 +170,7 @@ mod tests {
         let all = of(Take::All);
         assert!(all.refused.unwrap().contains("keep_healthy"));
         let plan = plan(Take::Count(1));
-        let gone = targets(&plan.steps[0], &plan, &Known::ByEngine(vec![])).unwrap();
+        let gone = targets(&plan.steps[0], &plan, &by_engine(vec![])).unwrap();
         assert!(gone.refused.unwrap().contains("no running replica"));
         let open = Known::ByFile(BTreeMap::from([("web".to_owned(), None)]));
         let open = targets(&plan.steps[0], &plan, &open).unwrap();

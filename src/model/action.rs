@@ -269,4 +269,22 @@ impl Injection {
             | Self::UpdateCommand { .. } => None,
         }
     }
+
+    /// The service it changes, where it is aimed at a whole one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Scale { service, .. }
+            | Self::UpdateImage { service, .. }
+            | Self::UpdateEnv { service, .. }
+            | Self::UpdateCommand { service, .. } => Some(service),
+            Self::Kill { .. }
+            | Self::Stop { .. }
+            | Self::Pause { .. }
+            | Self::Restart { .. }
+            | Self::Disconnect { .. }
+            | Self::Partition { .. }
+            | Self::Exec { .. } => None,
+        }
+    }
 }

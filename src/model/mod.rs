@@ -8,6 +8,7 @@ mod outcome;
 mod redact;
 mod request;
 mod schedule;
+mod selector;
 mod stack_spec;
 mod template;
 mod undo;
@@ -19,6 +20,7 @@ pub use outcome::Outcome;
 pub use redact::{CUT, Redactor, SHORT};
 pub use request::RequestRecord;
 pub use schedule::{Schedule, Stage};
+pub use selector::{Label, Selector};
 pub use stack_spec::{
     ComposeSpec, ExternalSpec, FakeSpec, ProcessService, ProcessSpec, Ready, StackSpec,
 };

@@ -14,7 +14,7 @@ use super::counters::{Counters, Watched};
 use super::error::AskError;
 use super::observer::{CollectOrder, Observer};
 use super::prometheus::RuleClock;
-use super::server::{Effort, Server};
+use super::server::{Answer, Effort, Server};
 use super::sightings::{self, Sightings};
 use super::silence::{Silence, gap};
 use super::skew::{Reading, Skew, compare};
@@ -96,8 +96,7 @@ impl Alertmanager {
     async fn look(&self, known: &mut Known) -> Result<(), AskError> {
         let skew_ns = self.skew().await?.ns();
         let asked_us = self.recorder.clock().now_us();
-        let answer = self.server.get("/api/v2/alerts", &[], Effort::Poll).await?;
-        let held: Vec<Held> = answer.json()?;
+        let (answer, held) = held(&self.server).await?;
         let seen = held.iter().map(Held::sighting).collect();
         self.sightings.holds(asked_us, seen);
         let clock = self.recorder.clock();
@@ -157,10 +156,10 @@ impl Observer for Alertmanager {
 /// (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>, `gettableAlert`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+pub(super) struct Held {
     fingerprint: String,
-    labels: std::collections::BTreeMap<String, String>,
-    starts_at: String,
+    pub(super) labels: std::collections::BTreeMap<String, String>,
+    pub(super) starts_at: String,
     updated_at: String,
     status: Status,
 }
@@ -173,6 +172,16 @@ impl Held {
             labels,
         }
     }
+}
+
+/// The alerts that it holds, those that it keeps to itself among them.
+///
+/// # Errors
+/// [`AskError`].
+pub(super) async fn held(server: &Server) -> Result<(Answer, Vec<Held>), AskError> {
+    let answer = server.get("/api/v2/alerts", &[], Effort::Poll).await?;
+    let held = answer.json()?;
+    Ok((answer, held))
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@ mod alertmanager;
 mod counters;
 mod error;
 mod exposition;
+mod firing;
 mod observer;
 mod observers;
 mod prometheus;
@@ -20,6 +21,7 @@ mod wall;
 mod webhook;
 
 pub use error::ObserveError;
+pub use firing::{Alerts, FiringAlert, Unanswered};
 pub use observer::{CollectOrder, DetectionQuery};
 pub use observers::Observers;
 pub use sightings::Expectation;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alertmanager::Alertmanager;
 use super::error::ObserveError;
+use super::firing::Alerts;
 use super::observer::{CollectOrder, Observer};
 use super::prometheus::{Api, Prometheus, RuleClock};
 use super::server::{Server, client};
@@ -24,6 +25,7 @@ use crate::timeline::event::{Event, Level};
 pub struct Observers {
     observers: Vec<Arc<dyn Observer>>,
     checker: Checker,
+    alerts: Alerts,
     sightings: Arc<Sightings>,
     asked: Asked,
     recorder: Recorder,
@@ -52,6 +54,12 @@ impl Observers {
         };
         let api = server("prometheus", &observe.prometheus)?.map(Api::new);
         let alertmanager = server("alertmanager", &observe.alertmanager)?;
+        let alerts = Alerts {
+            prometheus: api.clone(),
+            alertmanager: alertmanager.clone(),
+            rule_clock: rule_clock.clone(),
+            clock: recorder.clock(),
+        };
 
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         if let Some(address) = &observe.webhook {
@@ -101,6 +109,7 @@ impl Observers {
         Ok(Self {
             observers,
             checker,
+            alerts,
             sightings,
             asked,
             recorder,
@@ -134,6 +143,12 @@ impl Observers {
     pub fn fires(&self, alert: &str, labels: &BTreeMap<String, String>) -> Result<Told, String> {
         let now_us = self.recorder.clock().now_us();
         stops::fires(&self.sightings, self.asked, alert, labels, now_us)
+    }
+
+    /// Whom to ask which alerts fire.
+    #[must_use]
+    pub fn alerts(&self) -> Alerts {
+        self.alerts.clone()
     }
 
     /// Whether everything that this expectation awaits has been seen: the rule firing, its delivery, the rule no longer

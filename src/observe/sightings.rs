@@ -26,7 +26,8 @@ pub struct Expectation {
 
 impl Expectation {
     /// Whether it is about an alert that began to be active at `began_us`.
-    fn is_about(&self, alert: &str, labels: &BTreeMap<String, String>, began_us: i64) -> bool {
+    #[must_use]
+    pub fn is_about(&self, alert: &str, labels: &BTreeMap<String, String>, began_us: i64) -> bool {
         let borne = |(name, value): (&String, &String)| labels.get(name) == Some(value);
         self.alert == alert && began_us >= self.since_us && self.labels.iter().all(borne)
     }

@@ -36,6 +36,12 @@ pub(super) async fn await_alerts(bench: &Bench, observers: &Observers) {
     }
 }
 
+/// What the steps made so far are expected to cause.
+pub(super) fn expected(bench: &Bench) -> Vec<Expectation> {
+    let all = expectations(bench).into_iter();
+    all.map(|awaited| awaited.expectation).collect()
+}
+
 fn expectations(bench: &Bench) -> Vec<Awaited> {
     let mut all = Vec::new();
     for objective in &bench.plan.objectives {

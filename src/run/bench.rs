@@ -11,6 +11,7 @@ use super::milestones::Milestones;
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::model::StackEvent;
+use crate::observe::Alerts;
 use crate::restore::Ledger;
 use crate::scenario::plan::Plan;
 use crate::stack::{Resolve, Stack};
@@ -37,6 +38,8 @@ pub(super) struct Bench {
     /// Whether somebody watches who would mend if this process died.
     pub(super) guarded: Guarded,
     pub(super) taken: Taken,
+    /// Whom to ask which alerts fire.
+    pub(super) alerts: Alerts,
     /// Every engine event, in the order in which it came.
     pub(super) engine: broadcast::Sender<Seen>,
     /// The run was aborted or stopped: no fault may begin, every hold ends.

@@ -19,12 +19,12 @@ use super::heal::heal;
 use super::interrupt::Interrupt;
 use super::leftovers::mend_rest;
 use super::milestones::Milestones;
-use super::step;
+use super::step::{self, no_incident};
 use super::stop::{self, StopWatch};
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
-use crate::model::Undo;
+use crate::model::{StackSpec, Undo};
 use crate::observe::{ObserveError, Observers};
 use crate::restore::{Ledger, told};
 use crate::scenario::plan::Plan;
@@ -63,6 +63,13 @@ impl Selection {
         } else {
             None
         }
+    }
+
+    /// Whether it leaves any step of a plan in.
+    #[must_use]
+    pub fn dispatches_any(&self, plan: &Plan) -> bool {
+        let mut steps = plan.steps.iter();
+        steps.any(|step| self.leaves_out(&step.name).is_none())
     }
 }
 
@@ -126,6 +133,9 @@ pub enum RunError {
         /// Why.
         why: String,
     },
+    /// A guard forbids it.
+    #[error("nothing was broken: {0}")]
+    Guarded(String),
     /// Nobody would mend if this process died.
     #[error(transparent)]
     Guardian(#[from] GuardianError),
@@ -257,6 +267,7 @@ async fn drill(
     let answered = stop::answered(plan, &observers, &*around);
     let answered = unless_aborted(order, answered).await?;
     answered.map_err(|(condition, why)| RunError::Unwatched { condition, why })?;
+    unless_aborted(order, quiet_before(order, &observers)).await??;
     let loaded = match &plan.load {
         Some(load) => {
             let spec = LoadSpec {
@@ -284,6 +295,7 @@ async fn drill(
         victims: Victims::default(),
         guarded: guardian.map(Guardian::guarded).unwrap_or_default(),
         taken: Taken::default(),
+        alerts: observers.alerts(),
         engine: steps,
         aborted: order.interrupt.abort.child_token(),
         load_over: CancellationToken::new(),
@@ -294,6 +306,18 @@ async fn drill(
     load_and_break(order, &bench, &around, &observers, loaded, started_us).await;
     let looking_back = look_back(&bench, &around, observers, started_us);
     unless_aborted(order, looking_back).await
+}
+
+/// No load is put on a stack with an incident that firedrill did not start. One that it did start may still be coming up.
+async fn quiet_before(order: &Order, observers: &Observers) -> Result<(), RunError> {
+    let foreign = matches!(order.plan.stack, StackSpec::External(_));
+    let breaks = order.selection.dispatches_any(&order.plan);
+    match &order.plan.guards.not_while_firing {
+        Some(guard) if foreign && breaks => no_incident(&observers.alerts(), guard, &[])
+            .await
+            .map_err(RunError::Guarded),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What is only known after the load.

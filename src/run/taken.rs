@@ -1,7 +1,7 @@
-//! The components that open steps hold: no other step may take them.
+//! The steps whose faults are open, and the components that they hold: no other step may take them.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Component, ComponentId, RunState};
 
@@ -9,6 +9,8 @@ use crate::model::{Component, ComponentId, RunState};
 #[derive(Default)]
 pub(super) struct Taken {
     by: Mutex<BTreeMap<ComponentId, String>>,
+    /// Steps from their choice until they are healed, whether they take components or not.
+    open: Mutex<BTreeSet<String>>,
     /// Components that were given back, and when.
     given_back: Mutex<Vec<(ComponentId, i64)>>,
     /// Held from reading the components to the end of choosing, so that no two steps choose from the same list.
@@ -20,10 +22,21 @@ impl Taken {
     pub(super) fn take(&self, step: &str, taken: &[ComponentId]) {
         let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
         by.extend(taken.iter().map(|id| (id.clone(), step.to_owned())));
+        self.opened().insert(step.to_owned());
     }
 
-    /// All that the step took may be taken again.
+    /// The steps whose faults are open, in the order of their names.
+    pub(super) fn open(&self) -> Vec<String> {
+        self.opened().iter().cloned().collect()
+    }
+
+    fn opened(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The step's fault is no longer open: all that it took may be taken again.
     pub(super) fn release(&self, step: &str, at_us: i64) {
+        self.opened().remove(step);
         let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
         let mut given_back = self
             .given_back

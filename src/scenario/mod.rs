@@ -5,6 +5,7 @@ mod de;
 pub mod error;
 pub mod evidence;
 mod file;
+pub mod guards;
 pub mod plan;
 mod schema;
 mod shape;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::guards::Guards;
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
@@ -320,15 +321,6 @@ pub struct Recovery {
     pub bad: Option<u64>,
     /// Limit on the time until latency is back.
     pub latency_back: Option<Duration>,
-}
-
-/// Limits on the blast radius.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guards {
-    /// Never take the last n healthy members of a service.
-    pub keep_healthy: u32,
-    /// Faults on a stack that firedrill did not start.
-    pub allow_external: bool,
 }
 
 /// Which journey an objective is about.

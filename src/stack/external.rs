@@ -13,7 +13,8 @@ use super::{
     Unheard, Verified,
 };
 use crate::model::{
-    Component, ComponentId, ExternalSpec, Health, Injection, Ready, RunState, StackEvent, Undo,
+    Component, ComponentId, ExternalSpec, Health, Injection, Label, Ready, RunState, StackEvent,
+    Undo,
 };
 
 /// See the module. Whatever it cannot do itself is the adopted project's.
@@ -126,6 +127,17 @@ impl Stack for ExternalStack {
             }
         }
         Ok(components)
+    }
+
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        match &self.project {
+            Some(project) => project.untouchable().await,
+            None => Ok(vec![]),
+        }
+    }
+
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError> {
+        self.project("a label")?.labelled(label).await
     }
 
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError> {

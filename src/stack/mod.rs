@@ -6,6 +6,7 @@ mod external;
 mod fake;
 mod group;
 mod hands;
+mod own;
 mod owner;
 mod ports;
 mod process;

@@ -73,7 +73,7 @@ impl Owner {
             return Life::Unknown;
         }
         let runner = i32::try_from(self.pid).ok().and_then(Stat::of);
-        let runs = runner.is_some_and(|stat| stat.is(self.pid_start) && stat.again().is_some());
+        let runs = runner.is_some_and(|stat| stat.began(self.pid_start) && stat.again().is_some());
         if runs || guarded(&self.run_dir) {
             Life::Lives
         } else {

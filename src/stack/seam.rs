@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::UndoTag;
 use crate::model::{
-    Component, ComponentId, Injection, Part, StackEvent, Template, TemplateError, Undo,
+    Component, ComponentId, Injection, Label, Part, StackEvent, Template, TemplateError, Undo,
 };
 
 /// Why a stack could not do what was asked of it.
@@ -125,6 +125,16 @@ pub trait Stack: Send + Sync {
 
     /// Every component, sorted by identity, as its engine describes it now.
     async fn components(&self) -> Result<Vec<Component>, StackError>;
+
+    /// The components that no fault may hit whatever a scenario says, each with the reason: what firedrill itself runs in.
+    /// [`Stack::prepare`] refuses them too.
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError>;
+
+    /// The components that bear a label of the platform's.
+    ///
+    /// # Errors
+    /// [`StackError::Unsupported`] where it has no labels.
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError>;
 
     /// Where a service answers, as `host:port` from where firedrill runs: every replica's, in their order.
     /// `port` names a container port.

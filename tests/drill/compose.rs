@@ -8,6 +8,7 @@ mod endless;
 pub(crate) mod engine;
 mod failures;
 mod faults;
+mod guards;
 mod orphans;
 mod partition;
 mod promises;

@@ -6,6 +6,7 @@
 
 mod bench;
 mod deletions;
+mod guards;
 mod interruptions;
 mod lies;
 mod method;

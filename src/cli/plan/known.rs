@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::cli::context::asking;
 use crate::cli::surface::Surface;
-use crate::fault::Known;
+use crate::fault::{Known, Shield};
 use crate::model::StackSpec;
 use crate::scenario::Checked;
+use crate::scenario::plan::Guards;
 use crate::stack::{self, Stack};
 
 /// How long an engine may take to answer: a plan is read by someone who waits.
@@ -21,7 +22,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn by_engine(&self) -> bool {
-        matches!(self.known, Known::ByEngine(_))
+        matches!(self.known, Known::ByEngine { .. })
     }
 }
 
@@ -53,14 +54,20 @@ fn asked(surface: &Surface, checked: &Checked) -> Result<Known, String> {
     let context = asking(surface, &checked.plan.file).map_err(|e| e.to_string())?;
     let stack = stack::open(&checked.plan.stack, context).map_err(|e| e.to_string())?;
     let answer = runtime.block_on(async {
-        tokio::time::timeout(ANSWERED_WITHIN, Stack::components(&*stack)).await
+        tokio::time::timeout(ANSWERED_WITHIN, there(&*stack, &checked.plan.guards)).await
     });
     runtime.shutdown_background();
-    match answer {
-        Ok(Ok(components)) => Ok(Known::ByEngine(components)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!(
+    answer.unwrap_or_else(|_| {
+        Err(format!(
             "the engine did not answer within {ANSWERED_WITHIN:?}"
-        )),
-    }
+        ))
+    })
+}
+
+/// What there is of a stack, and what of it must not be hit.
+async fn there(stack: &dyn Stack, guards: &Guards) -> Result<Known, String> {
+    let components = stack.components().await.map_err(|e| e.to_string())?;
+    let shield = Shield::raise(stack, &components, guards).await;
+    let shield = shield.map_err(|e| e.to_string())?;
+    Ok(Known::ByEngine { components, shield })
 }

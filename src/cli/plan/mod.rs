@@ -9,6 +9,7 @@ use super::args::{Plan as Args, PlanFormat};
 use super::exit::Exit;
 use super::read;
 use super::surface::Surface;
+use crate::timeline::clock::Clock;
 
 pub(super) use document::Document;
 
@@ -25,6 +26,11 @@ pub(super) fn plan(surface: &Surface, args: &Args) -> Exit {
             surface.result(&text::text(&document));
             read::warn(surface, &args.file, &scenario);
         }
+    }
+    // Not part of the plan, which has the same bytes whenever it is made.
+    let now = Clock::start().zero_wall_ns();
+    if let Err(closed) = scenario.checked.plan.guards.open_at(now) {
+        surface.talk(&format!("now `run` would refuse: {closed}"));
     }
     Exit::Pass
 }

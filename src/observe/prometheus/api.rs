@@ -83,7 +83,7 @@ impl Api {
     }
 
     /// The alerting rules that are loaded.
-    pub(super) async fn rules(&self, effort: Effort) -> Result<Rules, AskError> {
+    pub(in crate::observe) async fn rules(&self, effort: Effort) -> Result<Rules, AskError> {
         let data: RulesData = self
             .data("/api/v1/rules", &[("type", "alert")], effort)
             .await?;
@@ -91,7 +91,7 @@ impl Api {
     }
 
     /// The alerts that are pending or firing.
-    pub(super) async fn alerts(&self) -> Result<Vec<ActiveAlert>, AskError> {
+    pub(in crate::observe) async fn alerts(&self) -> Result<Vec<ActiveAlert>, AskError> {
         let data: AlertsData = self.data("/api/v1/alerts", &[], Effort::Poll).await?;
         Ok(data.alerts)
     }
@@ -147,12 +147,12 @@ struct Envelope<T> {
 
 /// An alert that is pending or firing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct ActiveAlert {
-    pub(super) labels: Labels,
-    pub(super) state: String,
+pub(in crate::observe) struct ActiveAlert {
+    pub(in crate::observe) labels: Labels,
+    pub(in crate::observe) state: String,
     /// Begin of pending.
     #[serde(rename = "activeAt")]
-    pub(super) active_at: String,
+    pub(in crate::observe) active_at: String,
 }
 
 #[derive(Deserialize)]
@@ -197,13 +197,13 @@ struct Rule {
 
 /// The alerting rules that are loaded.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Rules {
+pub(in crate::observe) struct Rules {
     /// `alertname` → `severity`, empty where it has none.
-    pub(super) severities: BTreeMap<String, String>,
+    pub(in crate::observe) severities: BTreeMap<String, String>,
     /// `alertname` → evaluation interval in ns; the shortest where several rules have the name.
     intervals: BTreeMap<String, i64>,
     /// Rules that cannot be evaluated, and why.
-    pub(super) failing: Vec<(String, String)>,
+    pub(in crate::observe) failing: Vec<(String, String)>,
 }
 
 impl Rules {

@@ -3,6 +3,7 @@
 use super::choosing::chosen;
 use super::micros;
 use super::own::own_undo;
+use super::permit::permitted;
 use crate::fault::{self, Prepared};
 use crate::model::{ComponentId, Undo};
 use crate::restore::Owed;
@@ -46,6 +47,7 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
         let prepared = fault::prepare(&*bench.stack, injections)
             .await
             .map_err(|e| failed(e.to_string()))?;
+        permitted(bench).await?;
         Ok((targets, prepared))
     };
     let (targets, prepared) = tokio::select! {

@@ -5,6 +5,7 @@ mod choosing;
 mod effects;
 mod holding;
 mod own;
+mod permit;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use self::begin::{Fault, begin};
 use self::effects::{Effects, next};
 use self::holding::{Ended, hold};
 use self::own::own_call;
+pub(super) use self::permit::no_incident;
 use super::bench::{Bench, Seen};
 use super::heal::{Due, heal};
 use super::replicas::watch_replicas;
@@ -100,6 +102,10 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
             complete: applied.is_ok(),
             note,
         });
+    }
+    // What is kept is no fault any more once it is through.
+    if keeps(step) && error.is_none() {
+        bench.taken.release(name, bench.now_us());
     }
     if by_answer && error.is_none() {
         bench.recorder.record(Event::Effect {

@@ -95,6 +95,26 @@ fn facts(service: &Node) -> ServiceFacts {
     ServiceFacts {
         replicas,
         restarts: Some(!matches!(restart, "no" | "none" | "false" | "")),
+        labels: service.get("labels").map(labels).unwrap_or_default(),
+    }
+}
+
+/// Labels as a mapping, or as a list of `key=value`.
+fn labels(written: &Node) -> Vec<(String, String)> {
+    let pair = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    match &written.value {
+        Value::Map(entries) => {
+            let value = |node| scalar(node).unwrap_or_default().to_owned();
+            let entries = entries.iter();
+            entries
+                .map(|(key, node)| (key.text.clone(), value(node)))
+                .collect()
+        }
+        Value::List(items) => items.iter().filter_map(scalar).map(pair).collect(),
+        Value::Scalar { .. } => Vec::new(),
     }
 }
 

@@ -3,6 +3,8 @@
 mod actions;
 mod calls;
 mod compose_file;
+mod concurrency;
+mod guards;
 mod journeys;
 mod load;
 mod monitored;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use super::error::Problem;
 use super::file::File;
-use super::plan::{Guards, Plan, Recovery};
+use super::plan::{Plan, Recovery};
 use super::shape::{At, Named};
 use super::tree::{Node, Span, Value};
 use super::units::Text;
@@ -89,14 +91,10 @@ impl<'a> Checker<'a> {
         self.version(file);
         let name = self.name(file);
         self.later(file);
-        let guards = file.guards.as_ref();
-        let guards = Guards {
-            keep_healthy: guards.and_then(|g| g.keep_healthy).unwrap_or(0),
-            allow_external: guards.and_then(|g| g.allow_external).unwrap_or(false),
-        };
         let stack = self.stack(file);
         self.targets(file);
         let observe = self.observe(file);
+        let guards = self.guards(file, stack.as_ref(), &observe);
         let steady_state = self.steady_state(file, &observe);
         let load = self.load(file);
         let steps = self.steps(file, load.as_ref(), stack.as_ref(), &guards, supports);
@@ -187,14 +185,6 @@ impl<'a> Checker<'a> {
         let guards = file.guards.as_ref();
         let later = [
             ("loads", file.loads),
-            (
-                "the guard `max_concurrent`",
-                guards.and_then(|g| g.max_concurrent),
-            ),
-            (
-                "the guard `never_touch`",
-                guards.and_then(|g| g.never_touch),
-            ),
             ("the guard `account`", guards.and_then(|g| g.account)),
         ];
         for (what, given) in later {

@@ -21,11 +21,13 @@ use crate::scenario::vars::{Place, folder};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is known of a service before it runs. `None`: not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServiceFacts {
     pub(super) replicas: Option<u32>,
     /// Whether its restart policy brings it back after a kill.
     pub(super) restarts: Option<bool>,
+    /// Labels that are written out; its image may give it more.
+    pub(super) labels: Vec<(String, String)>,
 }
 
 /// The services that a scenario may name. `None`: only the running stack knows them.
@@ -183,6 +185,7 @@ impl Checker<'_> {
                 ServiceFacts {
                     replicas,
                     restarts: Some(false),
+                    labels: Vec::new(),
                 },
             )
         };

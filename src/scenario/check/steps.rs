@@ -34,11 +34,15 @@ impl Checker<'_> {
             self.problems
                 .push(problem.help("a step's name is also its window's: give each its own"));
         }
-        let mut planned = Vec::new();
+        let (mut places, mut planned) = (Vec::new(), Vec::new());
         for step in steps {
-            planned.extend(self.step(step, load, stack, guards, supports));
+            if let Some(plan) = self.step(step, load, stack, guards, supports) {
+                places.push(step.at);
+                planned.push(plan);
+            }
         }
         self.no_circles(steps);
+        self.not_too_many_at_once(&planned, &places, load, guards);
         planned
     }
 
@@ -56,6 +60,7 @@ impl Checker<'_> {
         let action = action?;
         self.hold_fits(step, at, &action);
         self.members_suffice(at, &action, guards);
+        self.spares_the_protected(at, &action, guards);
         if let Some(stack) = stack {
             self.stack_allows(at, &action, stack, guards, supports);
         }
@@ -326,11 +331,7 @@ impl Checker<'_> {
         let (Some(take), Some(replicas)) = (action.take(), self.replicas(service)) else {
             return;
         };
-        let taken = match take {
-            Take::All => replicas,
-            Take::Count(count) => count,
-            Take::Share(share) => ((f64::from(replicas) * share.get()).floor() as u32).max(1),
-        };
+        let taken = taken_of(replicas, take);
         if taken > replicas {
             let problem = Problem::invalid(
                 at,
@@ -377,5 +378,14 @@ impl Checker<'_> {
             self.problems
                 .push(problem.help("add `guards: { allow_external: true }` if you mean it"));
         }
+    }
+}
+
+/// How many of so many replicas a step takes.
+pub(super) fn taken_of(replicas: u32, take: Take) -> u32 {
+    match take {
+        Take::All => replicas,
+        Take::Count(count) => count,
+        Take::Share(share) => ((f64::from(replicas) * share.get()).floor() as u32).max(1),
     }
 }

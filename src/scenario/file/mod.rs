@@ -1,6 +1,7 @@
 //! The scenario file as written. Optional keys are `Option`, so that the reader can tell which are
 //! missing; what a key means, and whether it fits the others, is for `check`.
 
+pub(super) mod guards;
 pub(super) mod load;
 pub(super) mod objectives;
 pub(super) mod stack;
@@ -56,7 +57,7 @@ pub(super) struct File {
     /// What ends the run early, with everything healed at once, as a miss.
     pub(super) stop_when: Option<OneOrMany<At<stop::StopWhen>>>,
     /// Limits on the blast radius.
-    pub(super) guards: Option<Guards>,
+    pub(super) guards: Option<guards::Guards>,
 }
 
 /// How the platform finds a target.
@@ -141,22 +142,6 @@ pub(super) struct Recovery {
     pub(super) bad: Option<u64>,
     /// Limit on the time until latency is back; judged where set.
     pub(super) latency_back: Option<At<Period>>,
-}
-
-/// Limits on the blast radius.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Guards {
-    /// Never take the last so many healthy members of a service.
-    pub(super) keep_healthy: Option<u32>,
-    /// Faults on a stack that firedrill did not start.
-    pub(super) allow_external: Option<bool>,
-    #[schemars(skip)]
-    pub(super) max_concurrent: Option<Later>,
-    #[schemars(skip)]
-    pub(super) never_touch: Option<Later>,
-    #[schemars(skip)]
-    pub(super) account: Option<Later>,
 }
 
 /// The word `none`.

@@ -9,6 +9,7 @@ use bollard::models::{
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::future::try_join_all;
 
+use super::down::RUN;
 use super::engine::{Project, status};
 use crate::model::{Component, ComponentId, Health, RunState};
 use crate::stack::StackError;
@@ -34,6 +35,11 @@ pub(super) fn identity(labels: &HashMap<String, String>) -> Option<ComponentId> 
     Some(ComponentId::new(labels.get(SERVICE)?, number))
 }
 
+/// Whether a container was made by the run whose own the project is; in one that was there already, every one is as good.
+fn made_by(run: Option<&str>, labels: &HashMap<String, String>) -> bool {
+    run.is_none_or(|run| labels.get(RUN).is_some_and(|label| label == run))
+}
+
 impl Project {
     /// Every container, the running and the healthy before others of the same identity, then the newest.
     ///
@@ -48,7 +54,8 @@ impl Project {
         let list = self.docker.list_containers(Some(options)).await;
         let list = list.map_err(|e| self.error("list containers", &self.name, &e))?;
         let inspected = list.into_iter().filter_map(|summary| {
-            let id = identity(summary.labels.as_ref()?)?;
+            let labels = summary.labels.as_ref()?;
+            let id = identity(labels).filter(|_| made_by(self.run.as_deref(), labels))?;
             Some(self.inspect(id, summary.id?))
         });
         let mut found: Vec<Container> = try_join_all(inspected)
@@ -278,6 +285,15 @@ mod tests {
             None
         );
         assert_eq!(identity(&labels(&[(SERVICE, "web")])), None);
+    }
+
+    #[test]
+    fn what_another_made_is_none_of_the_runs() {
+        let ours = labels(&[(SERVICE, "web"), (NUMBER, "1"), (RUN, "r1")]);
+        let theirs = labels(&[(SERVICE, "web"), (NUMBER, "1")]);
+        assert!(made_by(Some("r1"), &ours));
+        assert!(!made_by(Some("r1"), &theirs) && !made_by(Some("r2"), &ours));
+        assert!(made_by(None, &theirs));
     }
 
     #[test]

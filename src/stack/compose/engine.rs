@@ -18,6 +18,9 @@ pub(super) struct Project {
     pub(super) endpoint: Endpoint,
     /// The project's name, the value of its label.
     pub(super) name: String,
+    /// The run that made it: what bears the project's label without this run's is none of its. `None` for a project that
+    /// was there already.
+    pub(super) run: Option<String>,
 }
 
 impl Project {
@@ -25,7 +28,11 @@ impl Project {
     ///
     /// # Errors
     /// [`StackError::Engine`] with advice.
-    pub(super) async fn reach(env: &DockerEnv, name: &str) -> Result<Self, StackError> {
+    pub(super) async fn reach(
+        env: &DockerEnv,
+        name: &str,
+        run: Option<&str>,
+    ) -> Result<Self, StackError> {
         let endpoint = Endpoint::of(env)?;
         let docker = match &endpoint {
             Endpoint::Unix(path) => Docker::connect_with_unix(path, TIMEOUT_S, API_DEFAULT_VERSION),
@@ -49,6 +56,7 @@ impl Project {
             docker: docker.map_err(|e| unusable(&endpoint, &e))?,
             endpoint,
             name: name.to_owned(),
+            run: run.map(str::to_owned),
         })
     }
 

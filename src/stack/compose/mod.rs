@@ -13,6 +13,7 @@ mod exec;
 mod host_kill;
 mod images;
 mod inject;
+mod inside;
 mod logs;
 mod networks;
 mod partition;
@@ -32,13 +33,15 @@ use std::path::Path;
 use async_trait::async_trait;
 use tokio::sync::{OnceCell, mpsc};
 
+use self::containers::Container;
 use self::engine::Project;
 pub(super) use self::scan::{Found, strays};
+use super::own::not_own;
 use super::{
     Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, UndoTag, Unheard,
     Verified,
 };
-use crate::model::{Component, ComposeSpec, Injection, StackEvent, Undo};
+use crate::model::{Component, ComponentId, ComposeSpec, Injection, Label, StackEvent, Undo};
 
 /// A Compose project. Nothing is remembered between calls: every call asks the engine.
 pub struct ComposeStack {
@@ -96,7 +99,13 @@ impl ComposeStack {
 
     async fn project(&self) -> Result<&Project, StackError> {
         self.project
-            .get_or_try_init(|| Project::reach(&self.context.docker, &self.name))
+            .get_or_try_init(|| {
+                let run = match &self.origin {
+                    Origin::File(_) => Some(self.context.run.as_str()),
+                    Origin::Adopted | Origin::Stray => None,
+                };
+                Project::reach(&self.context.docker, &self.name, run)
+            })
             .await
     }
 }
@@ -118,15 +127,28 @@ impl Stack for ComposeStack {
         Ok(containers.iter().map(|c| c.component()).collect())
     }
 
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        self.project().await?.untouchable().await
+    }
+
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError> {
+        let containers = self.project().await?.current().await?;
+        let bears = |c: &&Container| c.labels().iter().any(|(key, value)| label.is(key, value));
+        Ok(containers
+            .iter()
+            .filter(bears)
+            .map(|c| c.id.clone())
+            .collect())
+    }
+
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError> {
         self.project().await?.addresses(service, port).await
     }
 
     async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError> {
-        self.project()
-            .await?
-            .prepare(injection, &self.context)
-            .await
+        let project = self.project().await?;
+        not_own(injection, &project.untouchable().await?)?;
+        project.prepare(injection, &self.context).await
     }
 
     async fn apply(&self, injection: &Injection, undo: &Undo) -> Result<Applied, StackError> {

@@ -32,7 +32,7 @@ pub(in crate::stack) async fn strays(docker: &DockerEnv) -> Result<Found, StackE
     {
         return Ok(Found::NoEngine(endpoint.to_string()));
     }
-    let project = Project::reach(docker, "").await?;
+    let project = Project::reach(docker, "", None).await?;
     let mut of_run = BTreeMap::new();
     let marked = project.marked(RUN).await?;
     for (thing, labels) in marked.things() {

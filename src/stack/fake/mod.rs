@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::world::{Change, NETWORK};
+use super::own::OWN;
 use super::{
     Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
 };
-use crate::model::{Component, ComponentId, Health, Injection, RunState, StackEvent, Undo};
+use crate::model::{Component, ComponentId, Health, Injection, Label, RunState, StackEvent, Undo};
 
 pub use self::world::{FakeAnswer, FakeReply, FakeWorld, Lies};
 
@@ -127,6 +128,21 @@ impl Stack for FakeStack {
             }
         };
         Ok(world.replicas.iter().map(component).collect())
+    }
+
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        let world = self.world.settled(Instant::now());
+        let inhabited = world.inhabited.iter();
+        Ok(inhabited.map(|id| (id.clone(), OWN.to_owned())).collect())
+    }
+
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError> {
+        let world = self.world.settled(Instant::now());
+        let borne = world.labels.iter().filter(|(id, text)| {
+            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+            world.replicas.contains_key(id) && label.is(key, value)
+        });
+        Ok(borne.map(|(id, _)| id.clone()).collect())
     }
 
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError> {

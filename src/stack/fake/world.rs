@@ -67,6 +67,10 @@ pub(super) struct World {
     pub(super) spec: FakeSpec,
     pub(super) replicas: BTreeMap<ComponentId, FakeReplica>,
     pub(super) lies: Lies,
+    /// Labels of components.
+    pub(super) labels: Vec<(ComponentId, String)>,
+    /// Components that firedrill is said to run in.
+    pub(super) inhabited: Vec<ComponentId>,
     began: Instant,
     pending: Vec<(Instant, ComponentId, Change)>,
     watchers: Vec<mpsc::UnboundedSender<StackEvent>>,
@@ -118,6 +122,8 @@ impl FakeWorld {
             spec,
             replicas: BTreeMap::new(),
             lies: Lies::default(),
+            labels: Vec::new(),
+            inhabited: Vec::new(),
             began: Instant::now(),
             pending: Vec::new(),
             watchers: Vec::new(),
@@ -141,6 +147,16 @@ impl FakeWorld {
     /// Makes the platform deceive from here on.
     pub fn lie(&self, lies: Lies) {
         self.lock().lies = lies;
+    }
+
+    /// Gives a component a label, `key=value`.
+    pub fn label(&self, id: ComponentId, label: &str) {
+        self.lock().labels.push((id, label.to_owned()));
+    }
+
+    /// Claims that firedrill itself runs in a component.
+    pub fn inhabit(&self, id: ComponentId) {
+        self.lock().inhabited.push(id);
     }
 
     /// Lets a script decide on calls before the replicas do: by the call's number and its time since the world began.

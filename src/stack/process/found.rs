@@ -37,6 +37,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn is_one_of(&self, line: &[Stat]) -> bool {
+        line.iter().any(|stat| stat.is(&self.stat))
+    }
+
     fn descendant(component: ComponentId, stat: Stat) -> Self {
         Self {
             component,
@@ -117,8 +121,22 @@ impl Stat {
     }
 
     /// Whether it is the process that was started then, ticks after boot.
-    pub(in crate::stack) fn is(&self, started: u64) -> bool {
+    pub(in crate::stack) fn began(&self, started: u64) -> bool {
         u64::try_from(self.started) == Ok(started)
+    }
+
+    /// The process that started it, unless that has ended.
+    pub(in crate::stack) fn parent(&self) -> Option<Self> {
+        Self::of(self.parent)
+    }
+
+    pub(in crate::stack) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether both are readings of one process: ids are reused.
+    pub(in crate::stack) fn is(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
     }
 
     /// Whether it is frozen.

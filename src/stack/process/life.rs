@@ -16,6 +16,7 @@ use super::book::Replica;
 use super::found::{COMPONENT, DEFINITION, Found, OWNER, RUN, Stat};
 use super::{ProcessStack, Watchers, failed};
 use crate::model::{ComponentId, Signal, StackEventKind, Template, Variable};
+use crate::stack::own::{OWN, lineage};
 use crate::stack::{StackError, own_hand};
 
 /// Between two looks at a process that is about to end or freeze.
@@ -320,19 +321,29 @@ impl ProcessStack {
         Ok(())
     }
 
+    /// Sends a signal to all of these but firedrill itself and those that it descends from, whatever marks they bear.
     fn signal(&self, id: &ComponentId, members: &[Found], signal: Sig) -> Result<(), StackError> {
-        for member in members {
+        let line = lineage();
+        for member in members.iter().filter(|member| !member.is_one_of(&line)) {
             member
                 .stat
                 .signal(signal)
                 .map_err(|e| failed("signal", id, e.to_string()))?;
         }
-        Ok(())
+        match members.iter().find(|member| member.is_one_of(&line)) {
+            Some(own) => Err(own_process(id, own)),
+            None => Ok(()),
+        }
     }
 
     /// Ends everything of this run: the last started first to hear of it, none left when this returns.
+    ///
+    /// # Errors
+    /// Where one does not end, or is firedrill itself or what it descends from: all others have ended then.
     pub(super) async fn end_all(&self) -> Result<(), StackError> {
-        let mut all = self.found()?;
+        let line = lineage();
+        let (own, mut all): (Vec<Found>, Vec<Found>) =
+            self.found()?.into_iter().partition(|f| f.is_one_of(&line));
         let place = |f: &Found| {
             self.order
                 .iter()
@@ -350,8 +361,9 @@ impl ProcessStack {
             let mut left = self.found()?;
             // One whose parent has ended meanwhile may be known from before only.
             left.extend(all.iter().filter(|f| f.stat.again().is_some()).cloned());
+            left.retain(|f| !f.is_one_of(&line));
             let Some(one) = left.first() else {
-                return Ok(());
+                break;
             };
             if Instant::now() > deadline {
                 return Err(failed(
@@ -365,7 +377,16 @@ impl ProcessStack {
             }
             until(KERNEL, || left.iter().all(|f| f.stat.again().is_none())).await;
         }
+        match own.first() {
+            Some(one) => Err(own_process(&one.component, one)),
+            None => Ok(()),
+        }
     }
+}
+
+fn own_process(id: &ComponentId, found: &Found) -> StackError {
+    let why = format!("{OWN} (process {})", found.stat.pid());
+    failed("end", id, why)
 }
 
 /// Polls until `done`, at most so long. Whether it is done.

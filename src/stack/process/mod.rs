@@ -27,13 +27,15 @@ use tokio::time::Instant;
 use self::book::Book;
 use self::found::Found;
 use self::logs::HandedOver;
+use super::own::{OWN, lineage, not_own};
 use super::ready::Prober;
 use super::{
     Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Surroundings, UndoTag,
     Unheard, Verified, undo_files,
 };
 use crate::model::{
-    Component, ComponentId, Injection, ProcessSpec, Ready, StackEvent, StackEventKind, Undo, When,
+    Component, ComponentId, Injection, Label, ProcessSpec, Ready, StackEvent, StackEventKind, Undo,
+    When,
 };
 
 pub(super) use self::found::{Stat, boot};
@@ -198,6 +200,25 @@ impl Stack for ProcessStack {
         join_all(each).await.into_iter().collect()
     }
 
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        let line = lineage();
+        let mut own: Vec<ComponentId> = self
+            .found()?
+            .into_iter()
+            .filter(|f| f.is_one_of(&line))
+            .map(|f| f.component)
+            .collect();
+        own.dedup();
+        Ok(own.into_iter().map(|id| (id, OWN.to_owned())).collect())
+    }
+
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError> {
+        Err(impossible(
+            &format!("the label {label}"),
+            "processes bear no labels",
+        ))
+    }
+
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError> {
         if let Some(port) = port {
             let why = format!("a process has no container port {port}; write ${{addr:{service}}}");
@@ -215,6 +236,7 @@ impl Stack for ProcessStack {
     }
 
     async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError> {
+        not_own(injection, &self.untouchable().await?)?;
         match injection {
             Injection::Kill { component, .. }
             | Injection::Stop { component, .. }

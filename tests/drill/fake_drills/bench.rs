@@ -42,6 +42,8 @@ pub(crate) struct FakeDrill {
     pub(crate) moods: Option<Moods>,
     /// Where the user's own commands run.
     pub(crate) scenario_dir: PathBuf,
+    /// The wall clock at the run's zero, ns since 1970; the machine's where `None`.
+    pub(crate) wall_ns: Option<i64>,
 }
 
 /// A drill that is over.
@@ -99,6 +101,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             interrupt: Interrupt::default(),
             moods: None,
             scenario_dir: PathBuf::from("/nowhere"),
+            wall_ns: None,
         }
     }
 
@@ -124,7 +127,10 @@ recovery: {{ settle: 2s, bad: 0 }}
     /// Carries it out and judges it.
     pub(crate) async fn run(self) -> Drilled {
         let reports = tempfile::tempdir().unwrap();
-        let clock = Clock::start();
+        let clock = match (Clock::start(), self.wall_ns) {
+            (now, None) => now,
+            (now, Some(wall_ns)) => Clock::resume(wall_ns, now.zero_boottime_ns(), true),
+        };
         let run = uuid::Uuid::new_v4().simple().to_string();
         let dir =
             RunDir::create(reports.path(), &self.plan.name, clock.zero_wall_ns(), &run).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use firedrill::model::{Component, Injection, StackEvent, Undo};
+use firedrill::model::{Component, ComponentId, Injection, Label, StackEvent, Undo};
 use firedrill::stack::{
     Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unheard, Verified,
 };
@@ -66,6 +66,16 @@ impl Stack for MoodyStack {
     async fn components(&self) -> Result<Vec<Component>, StackError> {
         self.met("components", None).await;
         self.below.components().await
+    }
+
+    async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        self.met("untouchable", None).await;
+        self.below.untouchable().await
+    }
+
+    async fn labelled(&self, label: &Label) -> Result<Vec<ComponentId>, StackError> {
+        self.met("labelled", None).await;
+        self.below.labelled(label).await
     }
 
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError> {

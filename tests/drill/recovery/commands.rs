@@ -54,6 +54,32 @@ fn with_both_killed_a_new_run_refuses_and_recover_mends() {
 }
 
 #[test]
+fn whoever_mends_is_never_ended_whatever_marks_it_bears() {
+    let folder = marked();
+    both_killed(&folder, folder.start(&["run", "small.yaml"]));
+    let run = fs::canonicalize(folder.latest("small")).unwrap();
+    let (_, id) = run
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .rsplit_once('-')
+        .unwrap();
+    // As in a shell that a process of the stack has opened.
+    let mut command = folder.command(&["recover"]);
+    command
+        .env("FIREDRILL_RUN", id)
+        .env("FIREDRILL_COMPONENT", "backend/1");
+    let mut recover = folder.start_command(command);
+    let own = [recover.pid()];
+    until("the end of all others", || folder.processes() == own);
+    recover.goes_on();
+    drop(recover);
+    let said = folder.firedrill(&["recover"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
 fn a_run_that_goes_on_is_not_recovered() {
     let folder = marked();
     let drill = folder.start(&["run", "small.yaml"]);
