@@ -6,6 +6,7 @@
 
 mod commands;
 mod compose;
+mod cuts;
 mod processes;
 mod scan;
 
@@ -44,6 +45,9 @@ pub(crate) fn gone(pid: Pid) -> bool {
     stat.map_or(true, |stat| stat.contains(") Z "))
 }
 
+/// Longest that mending takes on any machine.
+const MENDED: Duration = Duration::from_secs(60);
+
 /// Kills the run of `drill` with SIGKILL at a random point of its step `break`, waits until its guardian has left, and
 /// demands that the stack is then as it was. Logs the time from the kill until `state` first was what it had been.
 fn kill_and_compare<S: PartialEq + Debug>(
@@ -70,9 +74,20 @@ fn kill_and_compare<S: PartialEq + Debug>(
     drill.signal(Signal::KILL);
     let begun = Instant::now();
     let _killed = drill.end();
-    until("the state before", || state() == before);
+    while state() != before && begun.elapsed() < MENDED {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let took = begun.elapsed();
     until("the guardian's leave", || gone(watching));
+    let told = || {
+        let tail = |file: &str| fs::read_to_string(run.join(file)).unwrap_or_default();
+        format!(
+            "killed {delay:?} after the undo was written down\n{}\n{}",
+            tail("journal.ndjson"),
+            tail("run.log")
+        )
+    };
+    assert_eq!(state(), before, "{}", told());
     let journal = Journal::read(&run.join("journal.ndjson")).unwrap();
     assert_eq!(
         left_owed(&journal),

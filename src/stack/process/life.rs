@@ -305,10 +305,14 @@ impl ProcessStack {
 
     /// Lets a component run on if it is frozen.
     pub(super) async fn thaw(&self, id: &ComponentId) -> Result<(), StackError> {
-        let Some(main) = self.running(id)?.filter(|main| main.stat.frozen()) else {
+        let Some(main) = self.running(id)? else {
             return Ok(());
         };
+        // Also where it is not frozen: a stop signal that it has not acted on yet is taken back by this one (signal(7)).
         self.signal(id, &self.members(id)?, Sig::CONT)?;
+        if !main.stat.frozen() {
+            return Ok(());
+        }
         if !until(KERNEL, || main.stat.again().is_none_or(|now| !now.frozen())).await {
             return Err(failed(
                 "unpause",
