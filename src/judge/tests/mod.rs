@@ -4,6 +4,7 @@ mod alerts;
 mod callers;
 mod invariants;
 mod validity;
+mod victims;
 
 use super::judge;
 use super::result::{Judgement, ObjectiveResult};
