@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Action, ComponentId};
+use crate::model::{Action, ComponentId, RequestRecord};
 use crate::scenario::plan::{LoadPlan, Plan};
 use crate::timeline::Recording;
 use crate::timeline::event::Event;
@@ -191,6 +191,13 @@ impl<'a> Case<'a> {
                 _ => false,
             })
         })
+    }
+
+    /// Every answer in the name of this component.
+    pub(super) fn answers_of(&self, id: &ComponentId) -> impl Iterator<Item = &'a RequestRecord> {
+        let names = self.instances(|other| other == id);
+        let requests = self.recording.requests.iter();
+        requests.filter(move |r| names.contains(&r.instance))
     }
 
     fn readmission(&self, step: &StepFacts, action: &Action) -> Readmission {

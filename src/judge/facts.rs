@@ -55,6 +55,8 @@ pub(super) struct Facts<'a> {
     pub(super) starved_us: Vec<i64>,
     /// `alertname` → severity, as Prometheus has them loaded.
     pub(super) rules: Option<&'a BTreeMap<String, String>>,
+    /// `alertname` → why Prometheus cannot evaluate its rule.
+    pub(super) failing_rules: Option<&'a BTreeMap<String, String>>,
     /// Until when alerts and deliveries were watched for.
     pub(super) observed_until_us: i64,
 }
@@ -77,6 +79,7 @@ impl<'a> Facts<'a> {
             skews: BTreeMap::new(),
             starved_us: Vec::new(),
             rules: None,
+            failing_rules: None,
             observed_until_us: entries.last().map_or(0, |e| e.at_us),
         };
         for entry in entries {
@@ -149,7 +152,10 @@ impl<'a> Facts<'a> {
                 *known = off.max(*known);
             }
             Event::Starved { from_us, .. } => self.starved_us.push(*from_us),
-            Event::Rules { alerts } => self.rules = Some(alerts),
+            Event::Rules { alerts, failing } => {
+                self.rules = Some(alerts);
+                self.failing_rules = Some(failing);
+            }
             // The steps' are taken in above, the others are asked of the entries where they are needed.
             Event::Opened(_)
             | Event::Dispatched { .. }

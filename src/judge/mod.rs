@@ -31,6 +31,7 @@ mod tests;
 mod update;
 mod validity;
 pub mod verdict;
+mod victims;
 pub mod wording;
 
 pub use result::Judgement;

@@ -7,6 +7,7 @@ use crate::timeline::event::{AlertState, Event};
 
 use super::alert_story::{Labels, labels, matches};
 use super::evidence::Evidence;
+use super::facts::Facts;
 use super::promise::{Finding, Heading, Promise};
 use super::result::{Figure, Unit};
 
@@ -71,12 +72,31 @@ impl Promise for Others<'_> {
         if times > 0 {
             return finding;
         }
+        if let Some(why) = self.blind(facts) {
+            return finding.open(why);
+        }
         let watched = (from, facts.observed_until_us);
         evidence.with_clock("prometheus", None, watched, finding)
     }
 }
 
 impl<'a> Others<'a> {
+    /// Why no alert could have fired, or one of those watched for could not.
+    fn blind(&self, facts: &Facts<'_>) -> Option<String> {
+        let rules = facts.rules?;
+        if rules.is_empty() {
+            return Some("Prometheus has no alerting rule, so none could fire".to_owned());
+        }
+        let (alert, why) = facts.failing_rules?.iter().find(|(alert, _)| {
+            let severity = rules.get(*alert);
+            let watched = severity.is_none_or(|s| s.is_empty() || self.severities.contains(s));
+            watched && !self.allow.contains(alert)
+        })?;
+        Some(format!(
+            "Prometheus cannot evaluate the rule of {alert}, so it could not fire: {why}"
+        ))
+    }
+
     /// The alerts that the scenario expects of steps that were dispatched, with their labels filled in where the
     /// victims are known, and since when.
     fn expected(&self, evidence: &Evidence<'_>) -> Vec<(&'a str, Labels, i64)> {

@@ -400,6 +400,7 @@ pub(crate) fn rules() -> Event {
         alerts: [("BackendDown", "critical"), ("HighLatency", "warning")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
+        failing: BTreeMap::new(),
     }
 }
 

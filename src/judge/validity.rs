@@ -28,7 +28,7 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     loaded(plan, recording, evidence, &mut reasons);
     for step in &facts.steps {
         stepped(facts, step, &mut reasons);
-        unexposed(evidence, step, &mut reasons);
+        super::victims::victims(evidence, step, &mut reasons);
     }
     reasons
 }
@@ -306,16 +306,6 @@ fn unrecorded(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
     }
     if step.verified_us.is_some() && step.healed_us.is_none() {
         missing("when the fault was healed");
-    }
-}
-
-fn unexposed(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
-    let name = &step.name;
-    if evidence.case.exposed(step) == Some(false) {
-        reasons.push(reason(
-            "not_exposed",
-            format!("{name}: the victim had answered nobody in the 10 s before, so what callers saw says nothing of its loss"),
-        ));
     }
 }
 

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 
 /// One sample line. Histograms and summaries are their plain series; timestamps are checked and left out.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
+pub struct Sample {
+    /// Name of the series.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
-pub(super) struct ExpositionError {
+pub struct ExpositionError {
     line: usize,
     why: String,
 }
@@ -23,7 +26,7 @@ pub(super) struct ExpositionError {
 ///
 /// # Errors
 /// The first line that is neither a sample nor a comment.
-pub(super) fn parse(text: &str) -> Result<Vec<Sample>, ExpositionError> {
+pub fn parse(text: &str) -> Result<Vec<Sample>, ExpositionError> {
     let mut samples = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_matches(BLANK);

@@ -6,7 +6,7 @@
 mod alertmanager;
 mod counters;
 mod error;
-mod exposition;
+pub mod exposition;
 mod firing;
 mod observer;
 mod observers;

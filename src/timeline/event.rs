@@ -226,6 +226,9 @@ pub enum Event {
     Rules {
         /// `alertname` → `severity` (empty where it has none).
         alerts: BTreeMap<String, String>,
+        /// `alertname` → why its rule cannot be evaluated, of those that cannot.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        failing: BTreeMap<String, String>,
     },
     /// A source of evidence did not answer for a while, or at all.
     Gap {

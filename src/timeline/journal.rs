@@ -109,9 +109,17 @@ impl Journal {
     /// [`TimelineError::Read`], [`TimelineError::NotOpened`] without a first record, [`TimelineError::Version`].
     pub fn read(path: &Path) -> Result<Self, TimelineError> {
         let text = fs::read(path).map_err(|e| TimelineError::read(path, e))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads what a journal holds, as [`Journal::read`] does; `path` is for the words of its errors.
+    ///
+    /// # Errors
+    /// [`TimelineError::NotOpened`] without a first record, [`TimelineError::Version`].
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, TimelineError> {
         let (mut entries, mut damage) = (Vec::<Entry>::new(), Vec::new());
         let mut expected = 1;
-        for (index, line) in whole_lines(&text).enumerate() {
+        for (index, line) in whole_lines(text).enumerate() {
             let number = index + 1;
             match decode(line) {
                 Ok(entry) => {

@@ -2,6 +2,7 @@ mod binary;
 mod cli;
 mod compose;
 mod conformance;
+mod defects;
 mod demo;
 mod failover;
 mod fake_drills;

@@ -46,6 +46,36 @@ fn an_alert_is_followed_to_its_end() {
 }
 
 #[test]
+fn rules_that_could_not_fire_prove_no_silence() {
+    let with = |alerts: &[(&str, &str)], failing: &[&str]| {
+        let strings = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+        let loaded = Event::Rules {
+            alerts: alerts.iter().map(strings).collect(),
+            failing: failing
+                .iter()
+                .map(|a| strings(&(a, "no such metric")))
+                .collect(),
+        };
+        let j = verdict(
+            "alerts: { others: { forbid: [critical], allow: [Slow] } }",
+            |plan| Script::drill(plan, 0).and(ZERO + 71 * S, loaded.clone()),
+        );
+        only(&j).verdict
+    };
+    let alerts = [
+        ("Down", "critical"),
+        ("Slow", "critical"),
+        ("Full", "info"),
+        ("Any", ""),
+    ];
+    assert_eq!(with(&alerts, &[]), Verdict::Pass);
+    assert_eq!(with(&[], &[]), Verdict::Inconclusive);
+    assert_eq!(with(&alerts, &["Slow", "Full"]), Verdict::Pass);
+    assert_eq!(with(&alerts, &["Down"]), Verdict::Inconclusive);
+    assert_eq!(with(&alerts, &["Any"]), Verdict::Inconclusive);
+}
+
+#[test]
 fn an_alert_that_does_not_come_is_a_miss_if_somebody_watched() {
     let history = |e: &Event| matches!(e, Event::AlertHistory { .. });
     let j = alert(|s| s.alert().without(history));

@@ -5,6 +5,7 @@ mod callers;
 mod invariants;
 mod stops;
 mod validity;
+mod victims;
 
 use super::judge;
 use super::result::{Judgement, ObjectiveResult};

@@ -115,6 +115,7 @@ impl Prometheus {
         let rules = self.api.rules(effort).await?;
         self.recorder.record(Event::Rules {
             alerts: rules.severities.clone(),
+            failing: rules.failing.iter().cloned().collect(),
         });
         for (alert, why) in &rules.failing {
             self.recorder.record(Event::Note {

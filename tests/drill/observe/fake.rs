@@ -166,7 +166,7 @@ impl Tsdb {
         ((seconds.parse::<f64>().unwrap() - self.seconds(0)) * 1e3).round() as i64
     }
 
-    fn answer(&self, asked: &Asked) -> Reply {
+    pub(crate) fn answer(&self, asked: &Asked) -> Reply {
         let parameter = |name: &str| asked.query[name].as_str();
         match asked.path.as_str() {
             "/api/v1/query" if parameter("query") == "time()" => {

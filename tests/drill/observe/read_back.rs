@@ -187,7 +187,7 @@ async fn samples_become_histories_on_the_runs_clock() {
     );
 
     let rules = events().filter_map(|e| match e {
-        Event::Rules { alerts } => Some(alerts.clone()),
+        Event::Rules { alerts, .. } => Some(alerts.clone()),
         _ => None,
     });
     let rules: Vec<_> = rules.collect();
