@@ -47,6 +47,7 @@ fn gone(
         Action::Kill { .. } | Action::Stop { .. } | Action::Pause { .. } => true,
         Action::Restart { .. }
         | Action::Disconnect { .. }
+        | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
         | Action::Http { .. }

@@ -5,17 +5,25 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::ledger::{Ledger, Owed};
 use super::mend::{Patience, mend};
 use super::order::{mend_all, newest_first};
 use crate::model::Undo;
-use crate::stack::{Resolve, Stack};
+use crate::stack::{Resolve, Stack, Verified};
 use crate::timeline::event::{Event, Phase};
 use crate::timeline::{Damage, Entry, Journal};
 
-/// How long a call that was on its way when its caller died may take to land.
+/// How long a call that was on its way when its caller died may take to land, at least,
 const LANDING: Duration = Duration::from_secs(1);
+/// in answers of a platform that is slow,
+const ANSWERS: u32 = 20;
+/// and at most.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Between two looks whether it has landed.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What became of what a run left owed.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -85,14 +93,7 @@ pub async fn mend_open(
         }
         ledger.record(Event::Phase(phase));
         if in_flight {
-            // The call may still land, and then all is to be done again. What fails now is told then.
-            newest_first(&owed, |o, tried| async move {
-                let called = move |_| tried.cancel();
-                let mending = mend(stack, &o.undo, values, Patience::default(), called);
-                let _again = AssertUnwindSafe(mending).catch_unwind().await;
-            })
-            .await;
-            tokio::time::sleep(LANDING).await;
+            until_landed(&owed, stack, values).await;
         }
         let done = mend_all(ledger, &owed, stack, values).await;
         for (owed, done) in owed.into_iter().zip(done) {
@@ -103,6 +104,33 @@ pub async fn mend_open(
         }
     }
     recovered
+}
+
+/// Mends at once, and again whatever a call breaks that lands only now, until none can be on its way any more. What fails
+/// is told by whoever mends after this.
+async fn until_landed(owed: &[Owed], stack: &dyn Stack, values: &dyn Resolve) {
+    let begun = Instant::now();
+    let mend_these = |these: Vec<Owed>| async move {
+        newest_first(&these, |o, tried| async move {
+            let called = move |_| tried.cancel();
+            let mending = mend(stack, &o.undo, values, Patience::default(), called);
+            let _again = AssertUnwindSafe(mending).catch_unwind().await;
+        })
+        .await;
+    };
+    mend_these(owed.to_vec()).await;
+    let asked = Instant::now();
+    let _answer = tokio::time::timeout(LONGEST, stack.components()).await;
+    let landing = (asked.elapsed() * ANSWERS).clamp(LANDING, LONGEST);
+    while begun.elapsed() < landing {
+        tokio::time::sleep(LOOK).await;
+        let looks = owed.iter().map(|o| async move {
+            let look = tokio::time::timeout(LONGEST, stack.verify(&o.undo)).await;
+            matches!(look, Ok(Ok(Verified::Not(_)))).then(|| o.clone())
+        });
+        let broken: Vec<Owed> = join_all(looks).await.into_iter().flatten().collect();
+        mend_these(broken).await;
+    }
 }
 
 /// Whether the run began to stand its stack up.

@@ -1,5 +1,7 @@
 //! Stop conditions.
 
+use std::collections::BTreeMap;
+
 use super::super::testing::{KILLED, S, STARTED, STEP, Script, ZERO, plan_with};
 use super::super::{Judgement, Verdict, judge};
 use super::{codes, refuse};
@@ -149,6 +151,7 @@ fn an_alert_without_a_rule_could_not_have_stopped_the_run() {
     (plan.observe.alertmanager, plan.observe.webhook) = (None, None);
     let rules = |name: &str| Event::Rules {
         alerts: [(name.to_owned(), "critical".to_owned())].into(),
+        failing: BTreeMap::new(),
     };
     let judged = |name: &str| {
         let script = Script::drill(&plan, 0)
