@@ -46,7 +46,7 @@ fn outside_of_its_window_a_run_does_not_begin() {
     assert_eq!(plan.code, 0, "{plan:?}");
     assert!(plan.err.contains("now `run` would refuse"), "{plan:?}");
     assert!(
-        plan.out.contains(&format!("guard  only {window}")),
+        plan.out.contains(&format!("guards only {window}")),
         "{}",
         plan.out
     );
