@@ -55,8 +55,11 @@ pub struct StopResult {
     pub observed: String,
     /// When, µs since the run's zero.
     pub at_us: i64,
-    /// From then until the last fault was undone and verified, µs; `null` where none was open, or one could not be undone.
+    /// From then until the calls that undo the last fault had returned, µs; `null` where none was open, or one could not
+    /// be undone.
     pub undone_us: Option<i64>,
+    /// From then until the last fault was verified to be undone, µs; `null` likewise.
+    pub verified_us: Option<i64>,
 }
 
 /// A reason in plain words.

@@ -1,5 +1,7 @@
 //! Stop conditions: one that was met is a miss, and one that nobody watched keeps a run from a pass.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Outcome, RequestRecord};
 use crate::scenario::plan::{Of, Plan, STOP_HITS, StopCondition};
 use crate::timeline::event::Event;
@@ -40,11 +42,17 @@ pub(super) fn stop(case: &Case<'_>) -> Option<Stop> {
         return None;
     };
     let proven = proven(case, *condition, *from_us, at_us);
-    let undone_us = undone(case, at_us).map(|at| at - at_us);
+    let over = over(case, at_us);
     let zero = case.facts.load_started.map_or(0, |l| l.steps_zero_us);
-    let undone = match undone_us {
-        Some(us) => format!("; everything was undone {} later", number::length(us)),
-        None => String::new(),
+    let undone_us = over.map(|o| (o.undone_us - at_us).max(0));
+    let verified_us = over.map(|o| o.verified_us - at_us);
+    let undone = match (undone_us, verified_us) {
+        (Some(undone), Some(verified)) => format!(
+            "; everything was undone {} later, and verified {} later",
+            number::length(undone),
+            number::length(verified)
+        ),
+        _ => String::new(),
     };
     let doubt = if proven {
         ""
@@ -58,6 +66,7 @@ pub(super) fn stop(case: &Case<'_>) -> Option<Stop> {
             observed: observed.clone(),
             at_us,
             undone_us,
+            verified_us,
         },
         reason: reason(
             "stopped",
@@ -70,19 +79,42 @@ pub(super) fn stop(case: &Case<'_>) -> Option<Stop> {
     })
 }
 
-/// When the last fault that was open at the stop was undone; `None` where none was, or one is not.
-fn undone(case: &Case<'_>, at_us: i64) -> Option<i64> {
-    let mut open = std::collections::BTreeSet::new();
-    let mut last = None;
+/// When the last fault that was open at a stop was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Over {
+    /// The calls of its undo had returned.
+    undone_us: i64,
+    /// That had been read back.
+    verified_us: i64,
+}
+
+/// `None` where no fault was open at the stop, or one could not be undone.
+fn over(case: &Case<'_>, stop_us: i64) -> Option<Over> {
+    let mut open: BTreeMap<u64, &str> = BTreeMap::new();
+    let mut undone: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut last: Option<Over> = None;
     for entry in case.facts.entries {
         match &entry.event {
             Event::Owed {
-                id, step: Some(_), ..
+                id,
+                step: Some(step),
+                ..
             } => {
-                open.insert(*id);
+                open.insert(*id, step);
             }
-            Event::Mended { id, .. } if open.remove(id) && entry.at_us >= at_us => {
-                last = last.max(Some(entry.at_us));
+            Event::Healed { step } => {
+                undone.insert(step, entry.at_us);
+            }
+            Event::Mended { id, .. } => {
+                let Some(step) = open.remove(id).filter(|_| entry.at_us >= stop_us) else {
+                    continue;
+                };
+                // Who mends without a drill going on says only that it is done.
+                let calls_us = undone.get(step).map_or(entry.at_us, |at| *at);
+                last = Some(Over {
+                    undone_us: last.map_or(calls_us, |l| l.undone_us.max(calls_us)),
+                    verified_us: entry.at_us,
+                });
             }
             _ => {}
         }

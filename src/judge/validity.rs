@@ -20,9 +20,9 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     let facts = evidence.facts;
     let mut reasons = Vec::new();
     aborted(facts, &mut reasons);
-    stop::unwatched(plan, facts, &mut reasons);
     unsteady(plan, facts, &mut reasons);
     failed(facts, &mut reasons);
+    stop::unwatched(plan, facts, &mut reasons);
     recorded(recording, facts, &mut reasons);
     promised(plan, facts, &mut reasons);
     loaded(plan, recording, evidence, &mut reasons);
