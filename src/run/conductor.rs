@@ -19,12 +19,13 @@ use super::heal::heal;
 use super::interrupt::Interrupt;
 use super::leftovers::mend_rest;
 use super::milestones::Milestones;
-use super::step::{self, no_incident};
+use super::preflight::guards_hold;
+use super::step;
 use super::stop::{self, StopWatch};
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
-use crate::model::{StackSpec, Undo};
+use crate::model::Undo;
 use crate::observe::{ObserveError, Observers};
 use crate::restore::{Ledger, told};
 use crate::scenario::plan::Plan;
@@ -231,7 +232,7 @@ async fn drill(
         });
     }
     let components = unless_aborted(order, stack.components()).await??;
-    recorder.record(Event::Components(components));
+    recorder.record(Event::Components(components.clone()));
     let skew_ns = unless_aborted(order, stack.skew_ns()).await??;
     recorder.record(Event::Skew {
         source: "engine".into(),
@@ -267,7 +268,7 @@ async fn drill(
     let answered = stop::answered(plan, &observers, &*around);
     let answered = unless_aborted(order, answered).await?;
     answered.map_err(|(condition, why)| RunError::Unwatched { condition, why })?;
-    unless_aborted(order, quiet_before(order, &observers)).await??;
+    unless_aborted(order, guards_hold(order, &components, &observers)).await??;
     let loaded = match &plan.load {
         Some(load) => {
             let spec = LoadSpec {
@@ -306,18 +307,6 @@ async fn drill(
     load_and_break(order, &bench, &around, &observers, loaded, started_us).await;
     let looking_back = look_back(&bench, &around, observers, started_us);
     unless_aborted(order, looking_back).await
-}
-
-/// No load is put on a stack with an incident that firedrill did not start. One that it did start may still be coming up.
-async fn quiet_before(order: &Order, observers: &Observers) -> Result<(), RunError> {
-    let foreign = matches!(order.plan.stack, StackSpec::External(_));
-    let breaks = order.selection.dispatches_any(&order.plan);
-    match &order.plan.guards.not_while_firing {
-        Some(guard) if foreign && breaks => no_incident(&observers.alerts(), guard, &[])
-            .await
-            .map_err(RunError::Guarded),
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// What is only known after the load.

@@ -7,6 +7,7 @@
 mod bench;
 mod deletions;
 mod guards;
+mod incidents;
 mod interruptions;
 mod lies;
 mod method;

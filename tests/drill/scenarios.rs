@@ -97,6 +97,31 @@ fn the_flagship_is_planned_as_written() {
 }
 
 #[test]
+fn guards_are_planned_in_full() {
+    let path = Path::new("tests/scenarios/valid/guards.yaml");
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    let guards = load(path, &text).expect("a valid scenario").plan.guards;
+    let json = serde_json::to_value(guards).expect("guards are JSON");
+    let precious = serde_json::json!({ "key": "precious", "value": null });
+    assert_eq!(
+        json["never_touch"],
+        serde_json::json!([
+            { "component": "backend/2" }, { "component": "backend/3" }, { "service": "once" },
+            { "label": { "key": "tier", "value": "db" } }, { "label": precious },
+        ])
+    );
+    assert_eq!(
+        json["not_while_firing"],
+        serde_json::json!({ "forbid": ["critical", "DiskFull"], "allow": ["Watchdog"] })
+    );
+    assert_eq!(json["only"][1], "Sat,Sun 22:00-04:00 UTC");
+    assert_eq!(
+        (&json["max_concurrent"], &json["keep_healthy"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[test]
 fn the_nearest_value_of_a_variable_wins() {
     let named = |names: &[&str]| -> BTreeMap<String, String> {
         let value = |name: &&str| ((*name).to_owned(), format!("by-{}", names.len()));
