@@ -11,6 +11,7 @@
 //! | an alert rule that waits too long | `alerts.fires` | 1 |
 //! | a webhook that leads nowhere | `alerts.notifies` | 1 |
 //! | an alert that nobody expects | `alerts.others` | 1 |
+//! | an alert that never resolves | `alerts.resolves` | 1 |
 //! | a Prometheus that stands still during the fault | a gap: all that rests on Prometheus | 3 |
 //! | a Prometheus whose clock is off | `alerts.fires`, open | 3 |
 //! | a Prometheus without any rule | `alerts.others`, open | 3 |

@@ -99,3 +99,12 @@ async fn a_prometheus_that_could_not_have_fired() {
         assert!(told.contains(why), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_never_resolves() {
+    let alerts =
+        "expect: { alert: BackendDown, after: lose-one, fires: 5s, resolves: 4s }, others: forbid";
+    let finding = drilled(0, &[rule("BackendDown")], alerts).await;
+    let missed = [("alerts.resolves lose-one BackendDown", "fail")];
+    finding.is_caught(1, &missed, &["objective_missed"]);
+}
