@@ -104,11 +104,11 @@ impl StopCondition {
                     format!("{query} {is} for {}", time(lasting))
                 }
             }
-            Self::Alert { alert, labels } if labels.is_empty() => format!("{alert} fires"),
+            Self::Alert { alert, labels } if labels.is_empty() => alert.clone(),
             Self::Alert { alert, labels } => {
                 let labels: Vec<String> =
                     labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
-                format!("{alert}{{{}}} fires", labels.join(","))
+                format!("{alert}{{{}}}", labels.join(","))
             }
             Self::WallClock { at } => time(at),
         }
@@ -161,6 +161,6 @@ mod tests {
             alert: "Down".to_owned(),
             labels: [("job".to_owned(), Template::literal("api"))].into(),
         };
-        assert_eq!(alert.to_string(), "alert Down{job=\"api\"} fires");
+        assert_eq!(alert.to_string(), "alert Down{job=\"api\"}");
     }
 }
