@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Owed};
 use super::mend::Patience;
-use super::reach::entangled;
+use super::reach::touch;
 use crate::stack::{Resolve, Stack};
 use crate::timeline::event::Event;
 
@@ -67,7 +67,7 @@ pub(super) async fn newest_first<'a, T, F: Future<Output = T>>(
         let tried = &tried;
         async move {
             for (newer, tried) in owed.iter().zip(tried).take(at) {
-                if entangled(&newer.undo, &one.undo) {
+                if touch(&newer.undo, &one.undo) {
                     tried.cancelled().await;
                 }
             }

@@ -1,5 +1,6 @@
 //! What an undo may touch.
 
+use super::Owed;
 use crate::model::{ComponentId, Undo};
 
 enum Reach<'a> {
@@ -27,9 +28,16 @@ fn reach(undo: &Undo) -> Reach<'_> {
     }
 }
 
+/// Whether undos of one step may touch what those of another do: then the newer step's go first.
+#[must_use]
+pub fn entangled(some: &[Owed], others: &[Owed]) -> bool {
+    let any = |one: &Owed| others.iter().any(|other| touch(&one.undo, &other.undo));
+    some.iter().any(any)
+}
+
 /// Whether two undos may touch the same thing: then the newer goes first.
 #[must_use]
-pub(super) fn entangled(one: &Undo, other: &Undo) -> bool {
+pub(super) fn touch(one: &Undo, other: &Undo) -> bool {
     match (reach(one), reach(other)) {
         (Reach::Nothing, _) | (_, Reach::Nothing) => false,
         (Reach::Everything, _) | (_, Reach::Everything) | (Reach::Own, Reach::Own) => true,
@@ -59,17 +67,17 @@ mod tests {
             service: service.into(),
             indexes: vec![1],
         };
-        assert!(entangled(&runs(1), &thaws(1)));
-        assert!(!entangled(&runs(1), &thaws(2)));
-        assert!(entangled(&runs(1), &replicas("backend")));
-        assert!(!entangled(&replicas("edge"), &runs(1)));
-        assert!(entangled(&Undo::Down, &runs(1)));
-        assert!(!entangled(&Undo::Nothing, &Undo::Down));
+        assert!(touch(&runs(1), &thaws(1)));
+        assert!(!touch(&runs(1), &thaws(2)));
+        assert!(touch(&runs(1), &replicas("backend")));
+        assert!(!touch(&replicas("edge"), &runs(1)));
+        assert!(touch(&Undo::Down, &runs(1)));
+        assert!(!touch(&Undo::Nothing, &Undo::Down));
         let own = Undo::Command {
             run: vec![],
             folder: String::new(),
         };
-        assert!(entangled(&own, &own));
-        assert!(!entangled(&own, &runs(1)));
+        assert!(touch(&own, &own));
+        assert!(!touch(&own, &runs(1)));
     }
 }

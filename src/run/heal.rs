@@ -1,11 +1,12 @@
-//! Mending steps: newest first, each call after the one before has returned, all verified side by side.
+//! Mending steps: newest first where one depends on another, else side by side.
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::oneshot;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
-use crate::restore::{Owed, Patience};
+use crate::restore::{Owed, Patience, entangled};
 use crate::scenario::plan::Milestone;
 use crate::timeline::event::Event;
 
@@ -17,78 +18,57 @@ pub(super) struct Due {
     pub(super) owed: Vec<Owed>,
 }
 
-/// Mends the steps, given newest first. True if every undo was verified; what was not stays owed and recorded.
-///
-/// A call waits only for the first try of the one before it, so that one undo that fails does not hold up the rest.
+/// Mends the steps, given newest first: side by side, but each after the first try of the newer ones that may touch the
+/// same thing. True if every undo was verified; what was not stays owed and recorded.
 pub(super) async fn heal(bench: &Bench, steps: Vec<Due>) -> bool {
-    let mut gate: Option<oneshot::Receiver<()>> = None;
-    let mut running = FuturesUnordered::new();
-    for due in steps {
-        let (opened, next) = oneshot::channel();
-        running.push(heal_one(bench, due, gate.replace(next), opened));
-    }
-    let mut clean = true;
-    while let Some(mended) = running.next().await {
-        clean &= mended;
-    }
-    clean
+    let tried: Vec<CancellationToken> = steps.iter().map(|_| CancellationToken::new()).collect();
+    let each = steps.iter().enumerate().map(|(at, due)| {
+        let (steps, tried) = (&steps, &tried);
+        async move {
+            let _ended_without_a_call = tried[at].clone().drop_guard();
+            for (newer, tried) in steps.iter().zip(tried).take(at) {
+                if entangled(&newer.owed, &due.owed) {
+                    tried.cancelled().await;
+                }
+            }
+            heal_one(bench, due, &tried[at]).await
+        }
+    });
+    join_all(each).await.into_iter().all(|clean| clean)
 }
 
-async fn heal_one(
-    bench: &Bench,
-    due: Due,
-    gate: Option<oneshot::Receiver<()>>,
-    opened: oneshot::Sender<()>,
-) -> bool {
-    if let Some(gate) = gate {
-        // An error means that the one before ended without a call: then nothing is to be waited for.
-        let _ended = gate.await;
-    }
+async fn heal_one(bench: &Bench, due: &Due, tried: &CancellationToken) -> bool {
     bench.recorder.record(Event::HealBegins {
         step: due.step.clone(),
     });
-    let calls = std::sync::Mutex::new(Calls {
-        outstanding: due.owed.len(),
-        opened: Some(opened),
-    });
-    let mut running = FuturesUnordered::new();
-    for owed in &due.owed {
+    let outstanding = AtomicUsize::new(due.owed.len());
+    let mends = due.owed.iter().map(|owed| {
         let mut first = true;
-        let (calls, step) = (&calls, &due.step);
-        running.push(bench.ledger.mend(
+        let (outstanding, step) = (&outstanding, &due.step);
+        bench.ledger.mend(
             owed,
             &*bench.stack,
             &*bench.values,
             Patience::default(),
             move |ok| {
                 if ok && std::mem::take(&mut first) {
-                    let mut calls = calls
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
-                    calls.outstanding -= 1;
-                    if calls.outstanding == 0 {
+                    if outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
                         // Before the milestone: a step that waits for it may take the same components.
                         bench.taken.release(step, bench.now_us());
                         bench.recorder.record(Event::Healed { step: step.clone() });
                         bench
                             .milestones
                             .reach(step, Milestone::Healed, bench.now_us());
-                        calls.open();
+                        tried.cancel();
                     }
                 } else if !ok {
-                    calls
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .open();
+                    // One undo that fails does not hold up the rest.
+                    tried.cancel();
                 }
             },
-        ));
-    }
-    let mut clean = true;
-    while let Some(mended) = running.next().await {
-        clean &= mended.is_ok();
-    }
-    drop(running);
+        )
+    });
+    let clean = join_all(mends).await.iter().all(Result::is_ok);
     if clean {
         bench.recorder.record(Event::Verified {
             step: due.step.clone(),
@@ -96,18 +76,4 @@ async fn heal_one(
     }
     bench.ledger.untag(&due.owed, &*bench.stack).await;
     clean
-}
-
-struct Calls {
-    outstanding: usize,
-    opened: Option<oneshot::Sender<()>>,
-}
-
-impl Calls {
-    fn open(&mut self) {
-        if let Some(opened) = self.opened.take() {
-            // Nobody waits behind the last one.
-            let _last = opened.send(());
-        }
-    }
 }
