@@ -6,20 +6,23 @@ use crate::scenario::plan::{Guards, Plan, StepPlan};
 /// The guards that bear on a step, each as a phrase; empty where none does.
 #[must_use]
 pub fn guarded(step: &StepPlan, plan: &Plan) -> Vec<String> {
-    let guards = &plan.guards;
+    said(&step.action, &plan.guards)
+}
+
+fn said(action: &Action, guards: &Guards) -> Vec<String> {
     let mut words = Vec::new();
-    if let Some(target) = step.action.target() {
+    if let Some(target) = action.target() {
         if guards.keep_healthy > 0 {
             let keep = guards.keep_healthy;
             words.push(format!("leaves {keep} healthy of {target}"));
         }
-        words.extend(never_touched(&step.action, target, guards));
+        words.extend(never_touched(action, target, guards));
     } else if !guards.never_touch.is_empty() {
         words
             .push("never_touch does not reach what the user's own call or command does".to_owned());
     }
     if let Some(most) = guards.max_concurrent {
-        words.push(format!("not while {most} open"));
+        words.push(format!("at most {most} open at once"));
     }
     if let Some(firing) = &guards.not_while_firing {
         let which = match &firing.forbid {
@@ -62,4 +65,53 @@ fn never_touched(action: &Action, target: &str, guards: &Guards) -> Option<Strin
         ""
     };
     (!names.is_empty()).then(|| format!("never {}{chosen}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ComponentId, Take};
+    use crate::scenario::guards::NotWhileFiring;
+
+    #[test]
+    fn only_what_bears_on_the_action_is_said() {
+        let guards = Guards {
+            keep_healthy: 1,
+            max_concurrent: Some(2),
+            never_touch: vec![
+                Selector::Service("postgres".to_owned()),
+                Selector::Component(ComponentId::new("backend", 2)),
+                Selector::Label("tier=db".parse().unwrap()),
+            ],
+            not_while_firing: Some(NotWhileFiring {
+                forbid: Some(vec!["critical".to_owned(), "DiskFull".to_owned()]),
+                allow: vec!["Watchdog".to_owned()],
+            }),
+            ..Guards::default()
+        };
+        let pause = Action::Pause {
+            target: "backend".to_owned(),
+            take: Take::Count(1),
+        };
+        let command = Action::Command {
+            run: vec![],
+            undo: None,
+        };
+        let shared = [
+            "at most 2 open at once",
+            "not while critical or DiskFull fires, Watchdog apart",
+        ];
+        assert_eq!(
+            said(&pause, &guards),
+            [
+                "leaves 1 healthy of backend",
+                "never backend/2, label tier=db, chosen among the others",
+                shared[0],
+                shared[1],
+            ]
+        );
+        let unreached = "never_touch does not reach what the user's own call or command does";
+        assert_eq!(said(&command, &guards), [unreached, shared[0], shared[1]]);
+        assert!(said(&pause, &Guards::default()).is_empty());
+    }
 }
