@@ -6,7 +6,15 @@ use crate::scenario::plan::{Guards, Plan, StepPlan};
 /// The guards that bear on a step, each as a phrase; empty where none does.
 #[must_use]
 pub fn guarded(step: &StepPlan, plan: &Plan) -> Vec<String> {
-    said(&step.action, &plan.guards)
+    let mut words = said(&step.action, &plan.guards);
+    if matches!(plan.stack, StackSpec::External(_)) {
+        words.push(if plan.guards.allow_external {
+            "allow_external: firedrill did not start this stack and may break it".to_owned()
+        } else {
+            "allow_external is not set: no container of this stack is touched".to_owned()
+        });
+    }
+    words
 }
 
 fn said(action: &Action, guards: &Guards) -> Vec<String> {
@@ -35,13 +43,6 @@ fn said(action: &Action, guards: &Guards) -> Vec<String> {
             format!(", {} apart", firing.allow.join(" and "))
         };
         words.push(format!("not while {which} fires{but}"));
-    }
-    if matches!(plan.stack, StackSpec::External(_)) {
-        words.push(if guards.allow_external {
-            "allow_external: firedrill did not start this stack and may break it".to_owned()
-        } else {
-            "allow_external is not set: no container of this stack is touched".to_owned()
-        });
     }
     if !guards.only.is_empty() {
         let windows: Vec<String> = guards.only.iter().map(ToString::to_string).collect();
