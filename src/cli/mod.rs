@@ -3,6 +3,7 @@
 mod args;
 mod context;
 mod demo;
+mod doctor;
 mod exit;
 mod judge;
 mod plan;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Validate(args) => read::validate(&surface, &args),
         Command::Plan(args) => plan::plan(&surface, &args),
+        Command::Doctor(args) => doctor::doctor(&surface, &args),
         Command::Run(args) => run::run(&surface, &args),
         Command::Recover(args) => recover::recover(&surface, &args),
         Command::Guard(args) => recover::guard(&surface, &args),

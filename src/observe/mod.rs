@@ -4,6 +4,7 @@
 //! A source that does not answer is never an error here: it is a gap in the recording, which the judge takes for what it is.
 
 mod alertmanager;
+mod checkup;
 mod counters;
 mod error;
 mod exposition;
@@ -18,6 +19,7 @@ mod steady;
 mod wall;
 mod webhook;
 
+pub use checkup::{ClockOff, prometheus_clock};
 pub use error::ObserveError;
 pub use observer::{CollectOrder, DetectionQuery};
 pub use observers::Observers;

@@ -6,6 +6,7 @@
 
 mod commands;
 mod disk;
+mod doctor;
 mod interrupts;
 mod plans;
 mod refusals;
