@@ -43,6 +43,8 @@ pub(super) enum Command {
     Validate(Validate),
     /// Say what a run would do: targets, timeline, calls, undos, evidence. Touches nothing.
     Plan(Plan),
+    /// Say what this machine allows, and what that means for a drill. Changes nothing.
+    Doctor(Doctor),
     /// Carry out scenarios and judge them.
     Run(Run),
     /// Heal all that a run has broken, now, and end it; from any terminal.
@@ -109,6 +111,25 @@ pub(super) struct Plan {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(super) format: PlanFormat,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// A scenario file: checks its engine and its Prometheus, and against what it needs.
+    pub(super) file: Option<PathBuf>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(super) format: PlanFormat,
+    /// Folder that runs' directories will be kept in.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "reports",
+        env = "FIREDRILL_OUT"
+    )]
+    pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) reading: Reading,
 }

@@ -126,7 +126,11 @@ pub(super) fn asking(surface: &Surface, file: &Path) -> std::io::Result<StackCon
     })
 }
 
-/// How this environment reaches a Docker engine.
+/// How the environment says that an engine is reached.
+pub(super) fn docker(surface: &Surface) -> DockerEnv {
+    docker_env(&surface.environment())
+}
+
 fn docker_env(env: &BTreeMap<String, String>) -> DockerEnv {
     let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
     DockerEnv {

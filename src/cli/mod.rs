@@ -5,6 +5,7 @@ mod args;
 mod confirm;
 mod context;
 mod demo;
+mod doctor;
 mod exit;
 mod guard;
 mod hold;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Validate(args) => read::validate(&surface, &args),
         Command::Plan(args) => plan::plan(&surface, &args),
+        Command::Doctor(args) => doctor::doctor(&surface, &args),
         Command::Run(args) => run::run(&surface, &args),
         Command::Abort(args) => abort::abort(&surface, &args),
         Command::Recover(args) => recover::recover(&surface, &args),

@@ -29,7 +29,8 @@ pub mod client;
 
 pub use error::{LoadError, LoginFailure};
 pub use pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
+pub use precedence::may_go_first;
 pub use pressure::watch_pressure;
 pub use running::{Ended, Running};
 pub use sink::Sink;
-pub use spec::{ClientChoice, Load, LoadSpec, Values};
+pub use spec::{ClientChoice, Load, LoadSpec, OTHER_FILES, Values};

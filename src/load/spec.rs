@@ -61,7 +61,7 @@ pub struct Load {
 }
 
 /// Files that firedrill needs open beside the connections.
-const OTHER_FILES: u64 = 256;
+pub const OTHER_FILES: u64 = 256;
 
 impl Load {
     /// Compiles the requests and reads the data rows.

@@ -4,6 +4,7 @@
 //! A source that does not answer is never an error here: it is a gap in the recording, which the judge takes for what it is.
 
 mod alertmanager;
+mod checkup;
 mod counters;
 mod error;
 pub mod exposition;
@@ -20,6 +21,7 @@ mod stops;
 mod wall;
 mod webhook;
 
+pub use checkup::{ClockOff, prometheus_clock};
 pub use error::ObserveError;
 pub use firing::{Alerts, FiringAlert, Unanswered};
 pub use observer::{CollectOrder, DetectionQuery};

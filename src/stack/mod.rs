@@ -6,6 +6,7 @@ mod external;
 mod fake;
 mod group;
 mod hands;
+pub mod host;
 mod own;
 mod owner;
 mod ports;
@@ -26,7 +27,7 @@ use self::external::ExternalStack;
 use self::process::ProcessStack;
 use crate::model::StackSpec;
 
-pub use compose::ComposeStack;
+pub use compose::{Checkup, ComposeStack, Engine, checkup};
 pub use context::{DockerEnv, StackContext};
 pub use fake::{FakeAnswer, FakeReply, FakeStack, FakeWorld, Lies};
 pub use group::GroupGuard;

@@ -7,6 +7,7 @@
 mod aborts;
 mod commands;
 mod disk;
+mod doctor;
 mod guards;
 mod interrupts;
 mod plans;

@@ -51,20 +51,28 @@ const USERINFO: &AsciiSet = &PATH
 
 /// Characters of a line of a secret that make it one by itself.
 const LINE: usize = 6;
+/// Bytes of a secret of several lines beyond which it is looked for by its lines alone: in all its forms at once it would take
+/// memory by the hundred megabytes.
+const WHOLE: usize = 16 << 10;
 /// Characters of Base64 that tell it from a word.
 const BASE64: usize = 8;
 
 /// Every form of a secret. A long line of a secret of several is one by itself, for outputs are shown line by line.
 pub(super) fn forms(secret: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
-    of_one(secret, &mut forms);
-    if secret.contains(['\n', '\r']) {
+    let lines = secret.contains(['\n', '\r']);
+    if !lines || secret.len() <= WHOLE {
+        of_one(secret, &mut forms);
+    }
+    if lines {
         for line in secret.lines().map(str::trim) {
             if line.chars().count() >= LINE {
                 of_one(line, &mut forms);
             }
         }
-        of_one(&secret.replace("\r\n", "\n"), &mut forms);
+        if secret.len() <= WHOLE {
+            of_one(&secret.replace("\r\n", "\n"), &mut forms);
+        }
     }
     forms.remove("");
     forms

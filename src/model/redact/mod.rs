@@ -120,24 +120,38 @@ impl Known {
     fn without_parts(&self, text: &str, spared: impl Fn(&str) -> bool) -> String {
         let mut pieces: Vec<String> = text.split(CUT).map(str::to_owned).collect();
         let last = pieces.len() - 1;
-        let forms = self.forms.iter().filter(|form| !spared(form));
-        for form in forms {
-            let cuts: Vec<usize> = form.char_indices().map(|(at, _)| at).skip(PART).collect();
-            for (index, piece) in pieces.iter_mut().enumerate() {
-                let begin = cuts.iter().rev().map(|at| &form[..*at]);
-                if let Some(begin) = begin.clone().find(|b| index < last && piece.ends_with(b)) {
-                    piece.truncate(piece.len() - begin.len());
-                    piece.push_str(REDACTED);
-                }
-                let ends = form.char_indices().map(|(at, _)| &form[at..]).skip(1);
-                let mut ends = ends.filter(|end| end.chars().count() >= PART);
-                if let Some(end) = ends.find(|e| index > 0 && piece.starts_with(e)) {
-                    piece.replace_range(..end.len(), REDACTED);
-                }
+        let forms: Vec<&String> = self.forms.iter().filter(|form| !spared(form)).collect();
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            if index < last
+                && let Some(length) = forms.iter().filter_map(|form| begun(form, piece)).max()
+            {
+                piece.truncate(piece.len() - length);
+                piece.push_str(REDACTED);
+            }
+            if index > 0
+                && let Some(length) = forms.iter().filter_map(|form| ended(form, piece)).max()
+            {
+                piece.replace_range(..length, REDACTED);
             }
         }
         pieces.join(&CUT.to_string())
     }
+}
+
+/// Length of the longest beginning of a form that the text ends with.
+fn begun(form: &str, text: &str) -> Option<usize> {
+    let (at, _) = text.char_indices().rev().nth(PART - 1)?;
+    let last = &text[at..];
+    let mut ends = form.rmatch_indices(last).map(|(at, _)| at + last.len());
+    ends.find(|end| text.ends_with(&form[..*end]))
+}
+
+/// Length of the longest end of a form that the text begins with.
+fn ended(form: &str, text: &str) -> Option<usize> {
+    let (at, c) = text.char_indices().nth(PART - 1)?;
+    let first = &text[..at + c.len_utf8()];
+    let mut begins = form.match_indices(first).map(|(at, _)| &form[at..]);
+    begins.find(|end| text.starts_with(end)).map(str::len)
 }
 
 /// Whether no letter or digit stands beside it.

@@ -42,7 +42,7 @@ impl Api {
     }
 
     /// Prometheus' clock, ns since 1970.
-    pub(super) async fn time(&self) -> Result<i64, AskError> {
+    pub(in crate::observe) async fn time(&self) -> Result<i64, AskError> {
         match self.query("time()").await? {
             QueryResult::Scalar(now) => Ok(now.at_ns),
             other => Err(self.unlike("a scalar", &other)),

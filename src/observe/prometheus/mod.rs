@@ -9,4 +9,4 @@ mod watch;
 
 pub(super) use api::Api;
 pub(super) use value::{Labels, QueryResult, Sample, metric};
-pub(super) use watch::{Prometheus, RuleClock};
+pub(super) use watch::{CLOCK, Prometheus, RuleClock};

@@ -25,7 +25,7 @@ pub(super) const SOURCE: &str = "prometheus";
 /// Between two looks at the alerts.
 const POLL: Duration = Duration::from_secs(1);
 /// `time()` is exact to the millisecond.
-const CLOCK: Reading = Reading {
+pub(in crate::observe) const CLOCK: Reading = Reading {
     resolution_us: 1_000,
     rounds: 5,
     pause: Duration::from_millis(20),

@@ -2,6 +2,7 @@
 //! engine's API, by the labels that Compose gives to what it makes.
 
 mod addresses;
+mod checkup;
 mod cli;
 mod containers;
 mod definition;
@@ -42,6 +43,7 @@ use super::{
     Verified,
 };
 use crate::model::{Component, ComponentId, ComposeSpec, Injection, Label, StackEvent, Undo};
+pub use checkup::{Checkup, Engine, checkup};
 
 /// A Compose project. Nothing is remembered between calls: every call asks the engine.
 pub struct ComposeStack {

@@ -76,6 +76,7 @@ fn planned(vault: &Vault) {
     let plan = vault.told(&["plan", "trusted.yaml"]);
     assert!(plan.out.contains("${env:"), "{plan:?}");
     vault.told(&["plan", "trusted.yaml", "--format", "json"]);
+    vault.told(&["doctor", "trusted.yaml"]);
 }
 
 #[test]
