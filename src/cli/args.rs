@@ -218,8 +218,8 @@ pub(super) struct Recover {
     /// Go by the marks on the platforms too: for runs whose files are lost, or are on another machine.
     #[arg(long)]
     pub(super) scan: bool,
-    /// With --scan: runs of other machines are over, too.
-    #[arg(long, requires = "scan")]
+    /// With --scan and RUN: it is over, though that cannot be seen from here.
+    #[arg(long, requires_all = ["scan", "run"])]
     pub(super) yes: bool,
     /// Folder of the runs' directories.
     #[arg(

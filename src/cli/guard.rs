@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::marks;
 use super::recover::{RecoverError, account, put_right, runtime};
 use super::surface::Surface;
-use crate::timeline::{Journal, RunDir, RunLock, TimelineError};
+use crate::timeline::{Journal, RunDir, RunLock};
 
 /// What the runner writes to its guardian when it is no longer needed.
 pub(super) const OVER: &[u8] = b"over\n";
@@ -29,8 +29,8 @@ pub(super) fn guard(surface: &Surface, args: &Guard) -> Exit {
         }
         surface.talk("the run has died; its guardian mends what it left");
         let recovered = match put_right(surface, &args.run, "guardian", RunLock::wait) {
-            // Its files went first: what it marked is still there.
-            Err(RecoverError::Timeline(error @ TimelineError::NoRun { .. })) => {
+            // Its files are gone, or cannot be read: what it marked is still there.
+            Err(RecoverError::Timeline(error)) => {
                 surface.talk(&format!("warning: {error}; what it marked is put right"));
                 runtime()?.block_on(marks::of_run(surface, &id))?
             }

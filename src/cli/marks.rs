@@ -1,12 +1,16 @@
 //! Putting right what runs left by the marks on the platforms alone.
 
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+
 use super::context::{context_of_marks, scan};
 use super::exit::Exit;
 use super::recover::{RecoverError, account};
 use super::surface::Surface;
 use crate::model::Undo;
 use crate::restore::{Ledger, Owed, Recovered, mend_open};
-use crate::stack::{Life, Owner, Scan, Stray, stay_hands};
+use crate::stack::{Life, Owner, Scan, StackContext, Stray, stay_hands};
+use crate::timeline::{Journal, RunDir};
 
 /// Whose marks count.
 pub(super) enum Whose {
@@ -49,7 +53,14 @@ pub(super) async fn recover(
             exit = exit.worse(Exit::Inconclusive);
             continue;
         }
-        if owed(stray).is_empty() && stray.unreadable.is_empty() {
+        if stray.owner.is_none() && !stray.things.is_empty() {
+            surface.result(&format!(
+                "LEFT BROKEN  {place}: {} things of a run that does not say whether it keeps them: look at the stack yourself\n",
+                stray.things.len()
+            ));
+            exit = exit.worse(Exit::LeftBroken);
+        }
+        if owed(stray).is_empty() && stray.owed.is_empty() && stray.unreadable.is_empty() {
             let kept = stray.things.len();
             surface.talk(&format!(
                 "{place}: {kept} things were kept (--keep-stack), and nothing is owed"
@@ -85,20 +96,36 @@ pub(super) async fn recover(
 pub(super) async fn of_run(surface: &Surface, run: &str) -> Result<Recovered, RecoverError> {
     let scan = scan(surface).await;
     let mut all = Recovered::default();
+    let mut failed = None;
     for stray in scan.strays.iter().filter(|s| s.run == run) {
-        let one = mend(surface, stray).await?;
-        all.mended.extend(one.mended);
-        all.broken.extend(one.broken);
+        match mend(surface, stray).await {
+            Ok(one) => {
+                all.mended.extend(one.mended);
+                all.broken.extend(one.broken);
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+        all.broken.extend(stray.unreadable.iter().map(|why| {
+            let owed = Owed {
+                id: 0,
+                step: None,
+                undo: Undo::Nothing,
+            };
+            (owed, why.clone())
+        }));
     }
-    for error in scan.unasked {
-        surface.talk(&format!("warning: {error}"));
+    // Nothing is known of what is left on a platform that could not be asked.
+    let unasked = scan.unasked.into_iter().next().map(RecoverError::Stack);
+    match failed.or(unasked) {
+        Some(error) => Err(error),
+        None => Ok(all),
     }
-    Ok(all)
 }
 
 /// Whether the run is over; else what to do.
 fn over(stray: &Stray, yes: bool) -> Result<(), String> {
-    let confirm = "if it is over, say so with --yes";
+    let run = &stray.run;
+    let confirm = format!("if it is over: firedrill recover {run} --scan --yes");
     match stray.owner.as_ref().map(|owner| (owner, owner.life())) {
         Some((_, Life::Over)) => Ok(()),
         Some((owner, Life::Lives)) => Err(format!(
@@ -126,15 +153,20 @@ fn owed(stray: &Stray) -> Vec<Owed> {
         });
     }
     if !takes_down {
-        owed.extend(stray.frozen().iter().map(|component| Owed {
-            id: 0,
-            step: None,
-            undo: Undo::Unpaused {
-                component: component.clone(),
+        // Numbers that no journal gives.
+        owed.extend(stray.frozen().iter().zip((1..).map(|n| u64::MAX - n)).map(
+            |(component, id)| Owed {
+                id,
+                step: None,
+                undo: Undo::Unpaused {
+                    component: component.clone(),
+                },
             },
-        }));
+        ));
     }
-    let tags = stray.owed.iter().map(|tag| Owed {
+    let settled = settled(stray);
+    let tags = stray.owed.iter().filter(|tag| !settled.contains(&tag.id));
+    let tags = tags.map(|tag| Owed {
         id: tag.id,
         step: tag.step.clone(),
         undo: tag.undo.clone(),
@@ -145,6 +177,39 @@ fn owed(stray: &Stray) -> Vec<Owed> {
         owed.retain(|o| matches!(o.undo, Undo::Http { .. } | Undo::Command { .. }));
     }
     owed
+}
+
+/// What the run's journal, where it is still there, knows as mended or never owed: such a mark was only not taken away.
+fn settled(stray: &Stray) -> BTreeSet<u64> {
+    let journal = stray.owner.as_ref().and_then(|owner| {
+        let dir = RunDir::open(&owner.run_dir).ok()?;
+        let journal = Journal::read(&dir.journal()).ok()?;
+        (journal.opened.run == stray.run && journal.damage.is_empty()).then_some(journal)
+    });
+    let Some(journal) = journal else {
+        return BTreeSet::new();
+    };
+    let left = Owed::left_by(&journal.entries);
+    let ids = stray.owed.iter().map(|tag| tag.id);
+    ids.filter(|id| left.iter().all(|owed| owed.id != *id))
+        .collect()
+}
+
+/// Alone, as far as this machine goes: two that mend at once may do by halves what either would do whole.
+fn alone(context: &StackContext) -> Result<Option<File>, RecoverError> {
+    let Some(folder) = &context.state_dir else {
+        return Ok(None);
+    };
+    let failed = RecoverError::system("lock the run's marks");
+    let locked = fs::create_dir_all(folder).and_then(|()| {
+        let path = folder.join(format!("{}.lock", context.run));
+        let file = File::options().create(true).append(true).open(&path)?;
+        file.lock()?;
+        // Whoever waits holds the same file; the next one makes another.
+        let _left = fs::remove_file(&path);
+        Ok(file)
+    });
+    locked.map(Some).map_err(failed)
 }
 
 async fn mend(surface: &Surface, stray: &Stray) -> Result<Recovered, RecoverError> {
@@ -160,6 +225,7 @@ async fn mend(surface: &Surface, stray: &Stray) -> Result<Recovered, RecoverErro
             "warning: what may still act for the run could not be looked for: {error}"
         ));
     }
+    let _alone = alone(&context)?;
     let ledger = Ledger::unrecorded(owed(stray));
     let (secrets, redactor) = (context.secrets.clone(), context.redactor.clone());
     let stack = stray.stack(context)?;

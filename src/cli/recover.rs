@@ -168,11 +168,19 @@ pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
         dirs.extend(journals(&look(), &whose));
     }
     let (mut exit, mut told) = (Exit::Pass, !dirs.is_empty());
+    let mut busy = BTreeSet::new();
     for dir in dirs {
-        exit = exit.worse(by_journal(surface, &dir));
+        let (of_one, is_busy) = by_journal(surface, &dir);
+        exit = exit.worse(of_one);
+        if is_busy && let Ok(dir) = RunDir::open(&dir) {
+            busy.insert(dir.id());
+        }
     }
     if args.scan {
-        let (by_marks, found) = runtime.block_on(marks::recover(surface, look(), &whose, args.yes));
+        let mut scan = look();
+        // Who acts for them knows more than their marks do.
+        scan.strays.retain(|stray| !busy.contains(&stray.run));
+        let (by_marks, found) = runtime.block_on(marks::recover(surface, scan, &whose, args.yes));
         exit = exit.worse(by_marks);
         told |= found;
     }
@@ -204,25 +212,33 @@ fn id_in(run: &str) -> String {
 /// Directories of unmended runs that left marks, wherever they are.
 fn journals(scan: &Scan, whose: &Whose) -> Vec<PathBuf> {
     let wanted = scan.strays.iter().filter(|stray| whose.has(&stray.run));
-    let dirs = wanted.filter_map(|stray| RunDir::open(&stray.owner.as_ref()?.run_dir).ok());
-    dirs.filter(RunDir::is_open)
-        .map(|dir| dir.path().to_owned())
-        .collect()
+    let dirs = wanted.filter_map(|stray| {
+        let dir = RunDir::open(&stray.owner.as_ref()?.run_dir).ok()?;
+        (dir.id() == stray.run && ours(dir.path()) && dir.is_open()).then(|| dir.path().to_owned())
+    });
+    dirs.collect()
 }
 
-fn by_journal(surface: &Surface, dir: &Path) -> Exit {
+/// Whether a directory is the user's own: what stands in another's journal is not to be run with this one's rights.
+fn ours(dir: &Path) -> bool {
+    let owner = std::fs::metadata(dir).map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+    owner.is_ok_and(|uid| uid == rustix::process::geteuid().as_raw())
+}
+
+/// Also whether another process acts for the run.
+fn by_journal(surface: &Surface, dir: &Path) -> (Exit, bool) {
     match put_right(surface, dir, "recover", RunLock::take) {
         Ok(recovered) => {
             let (told, exit) = account(&dir.display().to_string(), &recovered);
             surface.result(&told);
-            exit
+            (exit, false)
         }
         Err(RecoverError::Timeline(error @ TimelineError::Busy { .. })) => {
-            surface.failed(&error, Exit::Inconclusive)
+            (surface.failed(&error, Exit::Inconclusive), true)
         }
         Err(error) => {
             surface.talk(&format!("{}:", dir.display()));
-            surface.failed(&error, Exit::LeftBroken)
+            (surface.failed(&error, Exit::LeftBroken), false)
         }
     }
 }

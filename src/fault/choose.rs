@@ -175,6 +175,30 @@ pub fn may_change(service: &str, shield: &Shield) -> Result<(), Refused> {
     }
 }
 
+/// Whether replacing the replicas of a service one by one leaves the healthy ones that the guard keeps: while one is
+/// replaced, it is as good as gone.
+///
+/// `free` is what no other step has taken.
+///
+/// # Errors
+/// [`Refused::KeepHealthy`].
+pub fn may_replace(service: &str, free: &[Component], guards: &Guards) -> Result<(), Refused> {
+    let healthy = free
+        .iter()
+        .filter(|c| c.id.service == service && c.healthy())
+        .count();
+    let keep = guards.keep_healthy;
+    if keep > 0 && healthy.saturating_sub(1) < usize::try_from(keep).unwrap_or(usize::MAX) {
+        return Err(Refused::KeepHealthy {
+            service: service.to_owned(),
+            taken: 1,
+            healthy,
+            keep,
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod outline;
 mod shield;
 mod targets;
 
-pub use choose::{Refused, choose, may_change, may_scale};
+pub use choose::{Refused, choose, may_change, may_replace, may_scale};
 pub use effect::{Awaited, awaited, patience};
 pub use guarded::guarded;
 pub use inject::{InjectError, Prepared, injections, prepare};

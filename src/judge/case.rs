@@ -193,9 +193,11 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Every answer in the name of this component.
+    /// Every answer in a name of this component that no other goes by.
     pub(super) fn answers_of(&self, id: &ComponentId) -> impl Iterator<Item = &'a RequestRecord> {
-        let names = self.instances(|other| other == id);
+        let others = self.instances(|other| other != id);
+        let mut names = self.instances(|other| other == id);
+        names.retain(|name| !others.contains(name));
         let requests = self.recording.requests.iter();
         requests.filter(move |r| names.contains(&r.instance))
     }

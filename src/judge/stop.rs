@@ -170,7 +170,7 @@ fn is_of(case: &Case<'_>, r: &RequestRecord, of: &Of) -> bool {
 
 /// Why a run that was not stopped may be one that should have been.
 pub(super) fn unwatched(plan: &Plan, facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
-    let begun = facts.load_started.is_some() || plan.load.is_none();
+    let begun = facts.load_started.is_some() || !facts.steps.is_empty();
     if plan.stop_when.is_empty() || !begun || facts.stopped || facts.aborted_by.is_some() {
         return;
     }

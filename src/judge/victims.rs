@@ -1,6 +1,7 @@
 //! Whether the answers bear a step out: its victims served before it, not while they were gone, and again after it.
 
-use crate::model::{Action, ComponentId};
+use crate::model::{Action, ComponentId, StackEventKind};
+use crate::timeline::event::Event;
 use crate::timeline::tally::StepFacts;
 
 use super::case::Watch;
@@ -11,6 +12,13 @@ use super::validity::reason;
 
 /// How far the engine's time of an effect may be from ours, µs.
 const LEEWAY_US: i64 = 250_000;
+
+/// Load after the heal in which a balancer takes a victim back that it had given up, µs: twice the pause after which
+/// nginx tries one again unless told otherwise.
+const RETURN_US: i64 = 20_000_000;
+
+/// Share of the traffic that is as good as all.
+const ALL: f64 = 0.9;
 
 /// What the answers say against a step that was dispatched.
 pub(super) fn victims(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
@@ -30,7 +38,10 @@ pub(super) fn victims(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut V
     }
     for victim in &step.targets {
         gone(evidence, step, action, victim, reasons);
-        unreturned(evidence, step, watch, victim, reasons);
+        // A command of the user's own may have taken it out for good.
+        if !matches!(action, Action::Exec { .. }) {
+            unreturned(evidence, step, watch, victim, reasons);
+        }
     }
 }
 
@@ -63,10 +74,20 @@ fn gone(
     let (true, Some(hold), Some(effect)) = (silences, hold, effect) else {
         return;
     };
+    // Another step on its service may have started it, or made it anew.
+    let started = evidence.facts.entries.iter().find_map(|e| match &e.event {
+        Event::Engine {
+            component,
+            engine_us,
+            what: StackEventKind::Started | StackEventKind::Unpaused,
+        } if component == victim && *engine_us > effect.at_us => Some(*engine_us),
+        _ => None,
+    });
     let until = step
         .heal_begins_us
         .unwrap_or(i64::MAX)
-        .min(effect.at_us.saturating_add(micros(hold)));
+        .min(effect.at_us.saturating_add(micros(hold)))
+        .min(started.unwrap_or(i64::MAX));
     let from = effect.at_us.saturating_add(LEEWAY_US);
     let answers = evidence
         .case
@@ -77,7 +98,7 @@ fn gone(
         reasons.push(reason(
             "answered_while_gone",
             format!(
-                "{}: {answers} good answers bear the name of {victim}, sent for while it was gone: they come from elsewhere (a cache?), so nobody knows who served whom",
+                "{}: {answers} good answers bear the name of {victim}, sent for while it was gone: they come from elsewhere (a cache, or another of that name), so nobody knows who served whom",
                 step.name
             ),
         ));
@@ -97,7 +118,14 @@ fn unreturned(
         return;
     };
     let waited_us = evidence.case.load_end_us - over_us;
-    if seen.exposed && seen.readmitted_us.is_none() && !watch.cut && waited_us > 0 {
+    // Who had it all may come back as the one in reserve; who shared it comes back to a share.
+    let shared = seen.share_before.is_some_and(|share| share < ALL);
+    if seen.exposed
+        && shared
+        && seen.readmitted_us.is_none()
+        && !watch.cut
+        && waited_us >= RETURN_US
+    {
         reasons.push(reason(
             "not_readmitted",
             format!(

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::ledger::{Ledger, Owed};
 use super::mend::{Patience, mend};
 use super::order::{mend_all, newest_first};
+use super::reach::superseded;
 use crate::model::Undo;
 use crate::stack::{Resolve, Stack, Verified};
 use crate::timeline::event::{Event, Phase};
@@ -22,6 +23,11 @@ const LANDING: Duration = Duration::from_secs(1);
 const ANSWERS: u32 = 20;
 /// and at most.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long is tried what will be tried again.
+const BRIEF: Patience = Patience {
+    deadline: Duration::from_secs(10),
+    call: Duration::from_secs(30),
+};
 /// Between two looks whether it has landed.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -113,12 +119,17 @@ async fn until_landed(owed: &[Owed], stack: &dyn Stack, values: &dyn Resolve) {
     let mend_these = |these: Vec<Owed>| async move {
         newest_first(&these, |o, tried| async move {
             let called = move |_| tried.cancel();
-            let mending = mend(stack, &o.undo, values, Patience::default(), called);
+            let mending = mend(stack, &o.undo, values, BRIEF, called);
             let _again = AssertUnwindSafe(mending).catch_unwind().await;
         })
         .await;
     };
-    mend_these(owed.to_vec()).await;
+    let owed: Vec<Owed> = owed
+        .iter()
+        .filter(|o| !superseded(o, owed.iter()))
+        .cloned()
+        .collect();
+    mend_these(owed.clone()).await;
     let asked = Instant::now();
     let _answer = tokio::time::timeout(LONGEST, stack.components()).await;
     let landing = (asked.elapsed() * ANSWERS).clamp(LANDING, LONGEST);

@@ -15,4 +15,4 @@ pub use left::{Recovered, left_owed, mend_left, mend_open};
 pub use mend::{MendError, Patience, mend};
 pub use order::{mend_all, told};
 pub use own::{OwnError, call, command};
-pub use reach::entangled;
+pub use reach::{entangled, superseded};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Owed};
 use super::mend::Patience;
-use super::reach::touch;
+use super::reach::{superseded, touch};
 use crate::stack::{Resolve, Stack};
 use crate::timeline::event::Event;
 
@@ -21,7 +21,13 @@ pub async fn mend_all(
     stack: &dyn Stack,
     values: &dyn Resolve,
 ) -> Vec<Result<(), String>> {
+    let all = owed;
     newest_first(owed, |owed, tried| async move {
+        if superseded(owed, all.iter()) {
+            ledger.waive(owed);
+            ledger.untag(std::slice::from_ref(owed), stack).await;
+            return Ok(());
+        }
         let called = move |_| tried.cancel();
         let mending = ledger.mend(owed, stack, values, Patience::default(), called);
         match AssertUnwindSafe(mending).catch_unwind().await {

@@ -35,6 +35,22 @@ pub fn entangled(some: &[Owed], others: &[Owed]) -> bool {
     some.iter().any(any)
 }
 
+/// Whether an undo is about a replica that an older one among `all` is to take away again: that settles it.
+#[must_use]
+pub fn superseded<'a>(owed: &Owed, mut all: impl Iterator<Item = &'a Owed>) -> bool {
+    let Reach::Component(component) = reach(&owed.undo) else {
+        return false;
+    };
+    all.any(|older| match &older.undo {
+        Undo::Replicas { service, indexes } => {
+            older.id < owed.id
+                && *service == component.service
+                && !indexes.contains(&component.index)
+        }
+        _ => false,
+    })
+}
+
 /// Whether two undos may touch the same thing: then the newer goes first.
 #[must_use]
 pub(super) fn touch(one: &Undo, other: &Undo) -> bool {
@@ -52,6 +68,30 @@ pub(super) fn touch(one: &Undo, other: &Undo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_that_is_to_go_needs_no_mending() {
+        let owed = |id, undo| Owed {
+            id,
+            step: None,
+            undo,
+        };
+        let runs = |id, index| {
+            let component = ComponentId::new("web", index);
+            owed(id, Undo::Unpaused { component })
+        };
+        let back = owed(
+            2,
+            Undo::Replicas {
+                service: "web".into(),
+                indexes: vec![1],
+            },
+        );
+        let all = [runs(3, 3), back, runs(1, 2)];
+        assert!(superseded(&all[0], all.iter()), "made by the older fault");
+        assert!(!superseded(&runs(4, 1), all.iter()), "one that stays");
+        assert!(!superseded(&all[2], all.iter()), "it was there before");
+    }
 
     #[test]
     fn undos_of_one_component_or_of_its_service_depend_on_each_other() {

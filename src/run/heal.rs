@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
-use crate::restore::{Owed, Patience, entangled};
+use crate::restore::{Owed, Patience, entangled, superseded};
 use crate::scenario::plan::Milestone;
 use crate::timeline::event::Event;
 
@@ -20,7 +20,16 @@ pub(super) struct Due {
 
 /// Mends the steps, given newest first: side by side, but each after the first try of the newer ones that may touch the
 /// same thing. True if every undo was verified; what was not stays owed and recorded.
-pub(super) async fn heal(bench: &Bench, steps: Vec<Due>) -> bool {
+pub(super) async fn heal(bench: &Bench, mut steps: Vec<Due>) -> bool {
+    let all: Vec<Owed> = steps.iter().flat_map(|due| due.owed.clone()).collect();
+    for due in &mut steps {
+        let settled = due.owed.extract_if(.., |owed| superseded(owed, all.iter()));
+        let settled: Vec<Owed> = settled.collect();
+        for owed in &settled {
+            bench.ledger.waive(owed);
+        }
+        bench.ledger.untag(&settled, &*bench.stack).await;
+    }
     let tried: Vec<CancellationToken> = steps.iter().map(|_| CancellationToken::new()).collect();
     let each = steps.iter().enumerate().map(|(at, due)| {
         let (steps, tried) = (&steps, &tried);
@@ -41,10 +50,24 @@ async fn heal_one(bench: &Bench, due: &Due, tried: &CancellationToken) -> bool {
     bench.recorder.record(Event::HealBegins {
         step: due.step.clone(),
     });
+    let healed = || {
+        // Before the milestone: a step that waits for it may take the same components.
+        bench.taken.release(&due.step, bench.now_us());
+        bench.recorder.record(Event::Healed {
+            step: due.step.clone(),
+        });
+        bench
+            .milestones
+            .reach(&due.step, Milestone::Healed, bench.now_us());
+        tried.cancel();
+    };
+    if due.owed.is_empty() {
+        healed();
+    }
     let outstanding = AtomicUsize::new(due.owed.len());
     let mends = due.owed.iter().map(|owed| {
         let mut first = true;
-        let (outstanding, step) = (&outstanding, &due.step);
+        let (outstanding, healed) = (&outstanding, &healed);
         bench.ledger.mend(
             owed,
             &*bench.stack,
@@ -53,13 +76,7 @@ async fn heal_one(bench: &Bench, due: &Due, tried: &CancellationToken) -> bool {
             move |ok| {
                 if ok && std::mem::take(&mut first) {
                     if outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
-                        // Before the milestone: a step that waits for it may take the same components.
-                        bench.taken.release(step, bench.now_us());
-                        bench.recorder.record(Event::Healed { step: step.clone() });
-                        bench
-                            .milestones
-                            .reach(step, Milestone::Healed, bench.now_us());
-                        tried.cancel();
+                        healed();
                     }
                 } else if !ok {
                     // One undo that fails does not hold up the rest.

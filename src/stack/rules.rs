@@ -5,15 +5,16 @@
 //! `iptables-restore`, which does all of it or nothing.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::Instant;
 
 use super::hands::own_hand;
@@ -52,6 +53,9 @@ pub enum RulesError {
         /// The system's answer.
         source: io::Error,
     },
+    /// It is not the component's alone.
+    #[error("it is on the network of this machine, or of firedrill itself, and that is never cut")]
+    Shared,
     /// The process that was to hold them.
     #[error("the process that holds the rules: {0}")]
     Holder(String),
@@ -83,16 +87,32 @@ impl Namespace {
         Ok(Self(file))
     }
 
+    /// That of a process, unless firedrill or this machine itself is in it.
+    ///
+    /// # Errors
+    /// [`RulesError::Shared`], and as [`Namespace::of`].
+    pub fn apart(pid: i32) -> Result<Self, RulesError> {
+        let network = |pid: &str| {
+            let file = fs::metadata(format!("/proc/{pid}/ns/net"));
+            file.map(|file| (file.dev(), file.ino())).ok()
+        };
+        let theirs = network(&pid.to_string());
+        if theirs.is_some() && [network("self"), network("1")].contains(&theirs) {
+            return Err(RulesError::Shared);
+        }
+        Self::of(pid)
+    }
+
     /// Whether a chain of this name is in it.
     ///
     /// # Errors
     /// [`RulesError`].
-    pub fn has(&self, chain: &str) -> Result<bool, RulesError> {
+    pub async fn has(&self, chain: &str) -> Result<bool, RulesError> {
         let definition = format!("-N {chain}");
         let is_there = |rules: &str| rules.lines().any(|line| line == definition);
-        let v4 = self.run("iptables", &["-w", "-S"], "")?;
+        let v4 = self.run("iptables", &["-S"], "").await?;
         // Where there is no IPv6 there are no rules for it.
-        let v6 = self.run("ip6tables", &["-w", "-S"], "").unwrap_or_default();
+        let v6 = self.run("ip6tables", &["-S"], "").await.unwrap_or_default();
         Ok(is_there(&v4) || is_there(&v6))
     }
 
@@ -100,20 +120,18 @@ impl Namespace {
     ///
     /// # Errors
     /// [`RulesError`]: then none is dropped.
-    pub fn cut(&self, partition: &Partition) -> Result<(), RulesError> {
+    pub async fn cut(&self, partition: &Partition) -> Result<(), RulesError> {
         self.run(
             "iptables-restore",
-            &["-w", "--noflush"],
+            &["--noflush"],
             &partition.rules(IpAddr::is_ipv4),
-        )?;
+        )
+        .await?;
         if partition.v6 {
-            let added = self.run(
-                "ip6tables-restore",
-                &["-w", "--noflush"],
-                &partition.rules(IpAddr::is_ipv6),
-            );
-            if let Err(error) = added {
-                self.mend(&partition.chain)?;
+            let rules = partition.rules(IpAddr::is_ipv6);
+            let added = self.run("ip6tables-restore", &["--noflush"], &rules);
+            if let Err(error) = added.await {
+                self.mend(&partition.chain).await?;
                 return Err(error);
             }
         }
@@ -124,7 +142,7 @@ impl Namespace {
     ///
     /// # Errors
     /// [`RulesError`].
-    pub fn mend(&self, chain: &str) -> Result<(), RulesError> {
+    pub async fn mend(&self, chain: &str) -> Result<(), RulesError> {
         let away = format!(
             "*filter\n-D INPUT ! -i lo -j {chain}\n-D OUTPUT ! -o lo -j {chain}\n-F {chain}\n-X {chain}\nCOMMIT\n"
         );
@@ -133,18 +151,18 @@ impl Namespace {
             ("ip6tables", "ip6tables-restore"),
         ] {
             let definition = format!("-N {chain}");
-            let rules = match self.run(list, &["-w", "-S"], "") {
+            let rules = match self.run(list, &["-S"], "").await {
                 Err(_) if list == "ip6tables" => continue,
                 rules => rules?,
             };
             if rules.lines().any(|line| line == definition) {
-                self.run(restore, &["-w", "--noflush"], &away)?;
+                self.run(restore, &["--noflush"], &away).await?;
             }
         }
         Ok(())
     }
 
-    fn run(
+    async fn run(
         &self,
         program: &'static str,
         arguments: &[&str],
@@ -156,20 +174,29 @@ impl Namespace {
             std::process::id(),
             self.0.as_raw_fd()
         );
-        let mut child = Command::new("nsenter")
+        let mut child = tokio::process::Command::new("nsenter")
             .arg(path)
             .arg(program)
+            // Whoever holds the lock of the rules is not waited for without end.
+            .args(["-w", "5"])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
             // One that ends without reading says why on its other stream.
-            let _read = stdin.write_all(input.as_bytes());
+            let _read = stdin.write_all(input.as_bytes()).await;
         }
-        let output = child.wait_with_output().map_err(failed)?;
+        let output = match tokio::time::timeout(PATIENCE, child.wait_with_output()).await {
+            Ok(output) => output.map_err(failed)?,
+            Err(_) => {
+                let said = format!("no answer within {PATIENCE:?}");
+                return Err(RulesError::Refused { program, said });
+            }
+        };
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -246,6 +273,13 @@ pub(super) async fn start_holder(
         tokio::spawn(async move { child.wait().await });
         return Ok(());
     }
+    // With what it may have started; it leads a group unless it has not even come to that.
+    if let Some(pid) = child
+        .id()
+        .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+    {
+        let _leads_none = kill_process_group(pid, Signal::KILL);
+    }
     // Its last words, if it has any by now.
     let _ended = child.kill().await;
     let (mut said, mut stderr) = (String::new(), BufReader::new(stderr));
@@ -270,7 +304,9 @@ pub(super) async fn dismiss_holders(chain: &str) -> io::Result<()> {
         if begun.elapsed() > PATIENCE {
             // What it holds is taken away by whoever asked.
             for holder in &holders {
-                holder.signal(Signal::KILL)?;
+                if let Some(pid) = Pid::from_raw(holder.pid()) {
+                    let _gone = kill_process_group(pid, Signal::KILL);
+                }
             }
             return Ok(());
         }

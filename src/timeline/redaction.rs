@@ -33,6 +33,7 @@ impl Event {
             Self::Steady { observed, .. } => clean(observed),
             Self::Detected { query, .. } => clean(query),
             Self::Note { text, .. } => clean(text),
+            Self::Rules { failing, .. } => failing.values_mut().for_each(clean),
             Self::Stopped {
                 limit, observed, ..
             } => {
@@ -62,7 +63,6 @@ impl Event {
             | Self::Engine { .. }
             | Self::Starved { .. }
             | Self::Skew { .. }
-            | Self::Rules { .. }
             | Self::Replicas { .. }
             | Self::Guarded { .. }
             | Self::Recovering { .. }

@@ -74,12 +74,27 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
             }
         }
     }
-    let guarded = async {
-        bench.ledger.tag(&owed, &*bench.stack).await;
-        bench.guarded.present().await
-    };
+    bench.ledger.tag(&owed, &*bench.stack).await;
+    // Both have marked it by now, so one of two at least sees the other.
+    let others = bench.stack.owed_to_others().await;
+    let against = others.map_or_else(
+        |e| Some(e.to_string()),
+        |others| {
+            let other = others.into_iter().next()?;
+            Some(format!(
+                "the run {other} has broken the same stack, and what would be put right is not what it was"
+            ))
+        },
+    );
+    if let Some(why) = against {
+        for written in &owed {
+            bench.ledger.waive(written);
+        }
+        bench.ledger.untag(&owed, &*bench.stack).await;
+        return Err(failed(why));
+    }
     let guarded = tokio::select! {
-        guarded = guarded => guarded,
+        guarded = bench.guarded.present() => guarded,
         () = bench.load_over.cancelled() => true,
     };
     if bench.load_over.is_cancelled() || !guarded {

@@ -34,7 +34,9 @@ pub(super) async fn chosen(bench: &Bench, step: &StepPlan) -> Result<Vec<Compone
         (Action::Scale { target, replicas }, ..) => fault::may_change(target, &shield)
             .and_then(|()| fault::may_scale(target, *replicas, &components, &free, guards))
             .map(|()| vec![]),
-        (_, Some(target), None) => fault::may_change(target, &shield).map(|()| vec![]),
+        (_, Some(target), None) => fault::may_change(target, &shield)
+            .and_then(|()| fault::may_replace(target, &free, guards))
+            .map(|()| vec![]),
         (_, None, _) => Ok(vec![]),
     };
     let targets = selected.map_err(|refused| {

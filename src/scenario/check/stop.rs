@@ -8,9 +8,7 @@ use super::objectives::percentile;
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::stop::{StopPromql, StopWhen};
-use crate::scenario::plan::{
-    Comparison, LoadPlan, Observe, Of, STOP_HITS, STOP_REQUESTS, StopCondition,
-};
+use crate::scenario::plan::{Comparison, LoadPlan, Observe, Of, STOP_HITS, StopCondition};
 use crate::scenario::shape::{At, OneOrMany};
 use crate::scenario::tree::Span;
 use crate::scenario::units::Period;
@@ -229,18 +227,18 @@ impl Checker<'_> {
             }
             return;
         };
-        let (over, needed, at) = match condition {
+        let (over, is_share, at) = match condition {
             StopCondition::BadShare { over, .. } | StopCondition::Latency { over, .. } => {
                 let at = item.value.lasting.map_or(item.at, |over| over.at);
-                (*over, STOP_REQUESTS, at)
+                (*over, true, at)
             }
-            StopCondition::LongestGap { at_least, .. } => (*at_least, STOP_HITS, item.at),
+            StopCondition::LongestGap { at_least, .. } => (*at_least, false, item.at),
             StopCondition::Promql { .. }
             | StopCondition::Alert { .. }
             | StopCondition::WallClock { .. } => return,
         };
         let schedule = load.schedule();
-        if over < SHORTEST && needed == STOP_REQUESTS {
+        if over < SHORTEST && is_share {
             let message = "a share over less than 1s says more of chance than of callers";
             self.problems
                 .push(Problem::invalid(at, message).help("write `for: 1s` or longer"));
@@ -249,17 +247,18 @@ impl Checker<'_> {
             self.problems
                 .push(Problem::invalid(at, message).help("shorten it, or lengthen the load"));
         } else {
-            self.has_requests(at, of, load, over, needed);
+            self.has_requests(at, of, load, over);
         }
     }
 
-    fn has_requests(&mut self, at: Span, of: &Of, load: &LoadPlan, over: Duration, needed: u64) {
-        let rate = load.rate_of(of, load.schedule().peak());
+    fn has_requests(&mut self, at: Span, of: &Of, load: &LoadPlan, over: Duration) {
+        let rate = load.rate_in_outage(of, load.schedule().peak());
+        let needed = STOP_HITS;
         let due = rate * over.as_secs_f64();
         if due + 1e-9 < needed as f64 && rate > 0.0 {
             let over = humantime::format_duration(over);
             let message = format!(
-                "only {due:.0} requests are due in {over}, and under {needed} stop no run: one slip would look like an outage"
+                "only {due:.0} requests would end in {over} of an outage, and under {needed} stop no run: one slip would look like one"
             );
             let enough = (needed as f64 / rate).ceil();
             self.problems

@@ -123,6 +123,19 @@ impl fmt::Display for StopCondition {
 }
 
 impl LoadPlan {
+    /// Requests of the journeys meant that end per second in an outage, at an arrival rate of `rate`: the first of each
+    /// journey is also its last then.
+    #[must_use]
+    pub fn rate_in_outage(&self, of: &Of, rate: f64) -> f64 {
+        let meant = |name: &str| match of {
+            Of::All => true,
+            Of::Journey(journey) => journey == name,
+        };
+        let journeys = self.journeys.iter().enumerate();
+        let shares = journeys.filter(|(_, journey)| meant(&journey.name));
+        rate * shares.map(|(index, _)| self.share(index)).sum::<f64>()
+    }
+
     /// Requests of the journeys meant that are due per second at an arrival rate of `rate`, as planned.
     #[must_use]
     pub fn rate_of(&self, of: &Of, rate: f64) -> f64 {

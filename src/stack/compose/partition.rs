@@ -29,7 +29,7 @@ impl Project {
         let container = self.alive(component, "partition").await?;
         self.peers(from).await?;
         let chain = chain(run, component);
-        let looking = self.namespace(&container)?.has(&chain);
+        let looking = self.namespace(&container)?.has(&chain).await;
         let there = looking.map_err(|e| self.no_rules(component, &e))?;
         if there {
             return Err(StackError::Call {
@@ -92,7 +92,7 @@ impl Project {
         if main_pid(&container) == 0 {
             return Ok(());
         }
-        let mended = self.namespace(&container)?.mend(chain);
+        let mended = self.namespace(&container)?.mend(chain).await;
         mended.map_err(|e| self.no_rules(component, &e))
     }
 
@@ -109,7 +109,7 @@ impl Project {
         if main_pid(&container) == 0 {
             return Ok(Verified::Holds);
         }
-        let there = self.namespace(&container)?.has(chain);
+        let there = self.namespace(&container)?.has(chain).await;
         Ok(if there.map_err(|e| self.no_rules(component, &e))? {
             Verified::Not(format!("{component} still drops packets"))
         } else {
@@ -119,7 +119,7 @@ impl Project {
 
     fn namespace(&self, container: &Container) -> Result<Namespace, StackError> {
         host_kill::reach(self, container, "a partition")?;
-        Namespace::of(main_pid(container)).map_err(|e| self.no_rules(&container.id, &e))
+        Namespace::apart(main_pid(container)).map_err(|e| self.no_rules(&container.id, &e))
     }
 
     /// Where the replicas of a service are; nowhere means everywhere.

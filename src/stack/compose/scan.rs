@@ -54,11 +54,10 @@ pub(in crate::stack) async fn strays(docker: &DockerEnv) -> Result<Found, StackE
 }
 
 fn tell(of_run: &mut BTreeMap<String, Stray>, volume: &Volume) {
+    let stray = stray_of(of_run, &volume.labels, tags::about(volume));
     match tags::read(volume) {
-        Ok((tag, about)) => stray_of(of_run, &volume.labels, about).owed.push(tag),
-        Err(why) => stray_of(of_run, &volume.labels, String::new())
-            .unreadable
-            .push(why),
+        Ok(tag) => stray.owed.push(tag),
+        Err(why) => stray.unreadable.push(why),
     }
 }
 

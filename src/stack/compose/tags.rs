@@ -110,13 +110,13 @@ pub(super) fn is_tag(volume: &Volume) -> bool {
     volume.labels.contains_key(UNDO)
 }
 
-/// The undo that a volume keeps, and the project that it is about; an error says what is wrong with its labels.
-pub(super) fn read(volume: &Volume) -> Result<(UndoTag, String), String> {
-    let label = |name: &str| {
-        let value = volume.labels.get(name);
-        value.ok_or_else(|| format!("the volume {} has no label {name}", volume.name))
-    };
-    let tag = serde_json::from_str(label(UNDO)?);
-    let tag = tag.map_err(|e| format!("the undo of the volume {}: {e}", volume.name))?;
-    Ok((tag, label(ABOUT)?.clone()))
+/// The project that the undo of a volume is about.
+pub(super) fn about(volume: &Volume) -> String {
+    volume.labels.get(ABOUT).cloned().unwrap_or_default()
+}
+
+/// The undo that a volume keeps; an error says what is wrong with its label.
+pub(super) fn read(volume: &Volume) -> Result<UndoTag, String> {
+    let text = volume.labels.get(UNDO).map_or("", String::as_str);
+    serde_json::from_str(text).map_err(|e| format!("the undo of the volume {}: {e}", volume.name))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::found::{COMPONENT, OWNER, RUN, Stat, value};
@@ -16,6 +17,7 @@ use crate::stack::{OwnedThing, undo_files};
 /// # Errors
 /// The system's, where processes or the folder cannot be listed.
 pub(in crate::stack) fn strays(state_dir: Option<&Path>) -> io::Result<Vec<Stray>> {
+    let us = rustix::process::geteuid().as_raw();
     let mut of_run = BTreeMap::<String, Stray>::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -32,6 +34,11 @@ pub(in crate::stack) fn strays(state_dir: Option<&Path>) -> io::Result<Vec<Stray
         else {
             continue;
         };
+        // What another user writes into an environment is not to be believed.
+        let by_us = fs::metadata(format!("/proc/{}", name.display())).is_ok_and(|m| m.uid() == us);
+        if !by_us {
+            continue;
+        }
         let (Some(now), Ok(component)) = (stat.again(), component.parse::<ComponentId>()) else {
             continue;
         };

@@ -72,7 +72,7 @@ fn whoever_mends_is_never_ended_whatever_marks_it_bears() {
         .env("FIREDRILL_COMPONENT", "backend/1");
     let mut recover = folder.start_command(command);
     let own = [recover.pid()];
-    until("the end of all others", || folder.processes() == own);
+    until("the end of all others", || folder.marked_with(id) == own);
     recover.goes_on();
     drop(recover);
     let said = folder.firedrill(&["recover"]);

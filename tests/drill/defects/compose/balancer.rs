@@ -36,7 +36,10 @@ async fn a_balancer_without_a_defect_and_with_four() {
     swallowed.is_caught(1, &missed, &["objective_missed"]);
     assert_eq!(outcomes(&swallowed), ["assertion"]);
 
-    drilled("8003").is_caught(3, &[], &["not_readmitted"]);
+    // A balancer that tries again later is none that forgets.
+    let patient =
+        small.drilled(&|text| with(&through(text, "8003", FAILOVER), "for: 9s", "for: 28s"));
+    patient.is_caught(3, &[], &["not_readmitted"]);
 
     cached(&small);
     small.fall().await;
