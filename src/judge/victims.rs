@@ -13,9 +13,9 @@ use super::validity::reason;
 /// How far the engine's time of an effect may be from ours, µs.
 const LEEWAY_US: i64 = 250_000;
 
-/// Load after the heal in which a balancer takes a victim back that it had given up, µs: twice the pause after which
-/// nginx tries one again unless told otherwise.
-const RETURN_US: i64 = 20_000_000;
+/// Load after the heal in which a balancer takes a victim back that it had given up, µs: half as long again as the pause
+/// after which nginx tries one again unless told otherwise.
+const RETURN_US: i64 = 15_000_000;
 
 /// Share of the traffic that is as good as all.
 const ALL: f64 = 0.9;

@@ -262,7 +262,8 @@ load:
                     .met(&condition, Read::Counted(counted), now_us)
                     .is_some()
             };
-            assert!(!met(0, 0, 12) && !met(1, 1, 12) && !met(19, 19, 12));
+            assert!(!met(0, 0, 12) && !met(4, 4, 12) && !met(19, 18, 12));
+            assert!(met(5, 5, 12), "not one was spared");
             assert!(!met(20, 4, 12) && met(20, 5, 12) && met(100, 100, 12));
             assert!(!met(100, 100, 9), "the stretch is not whole yet");
             assert!(!met(1000, 9, 12) && met(1000, 11, 12));

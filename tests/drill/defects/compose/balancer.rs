@@ -38,7 +38,7 @@ async fn a_balancer_without_a_defect_and_with_four() {
 
     // A balancer that tries again later is none that forgets.
     let patient =
-        small.drilled(&|text| with(&through(text, "8003", FAILOVER), "for: 9s", "for: 28s"));
+        small.drilled(&|text| with(&through(text, "8003", FAILOVER), "for: 9s", "for: 24s"));
     patient.is_caught(3, &[], &["not_readmitted"]);
 
     cached(&small);
