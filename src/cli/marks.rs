@@ -220,7 +220,7 @@ async fn mend(surface: &Surface, stray: &Stray) -> Result<Recovered, RecoverErro
     });
     let context = context_of_marks(surface, &stray.run, &owner)
         .map_err(RecoverError::system("find this binary"))?;
-    if let Err(error) = stay_hands(&stray.run).await {
+    if let Err(error) = stay_hands(&stray.run, 0).await {
         surface.talk(&format!(
             "warning: what may still act for the run could not be looked for: {error}"
         ));

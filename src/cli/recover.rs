@@ -9,7 +9,7 @@ use super::context::{context, scan};
 use super::exit::Exit;
 use super::marks::{self, Whose};
 use super::surface::Surface;
-use crate::restore::{Ledger, Owed, Recovered, left_owed, mend_left};
+use crate::restore::{Ledger, Owed, Recovered, in_flight_since, left_owed, mend_left};
 use crate::stack::{self, Scan, StackError, stay_hands};
 use crate::timeline::event::Event;
 use crate::timeline::{Journal, Recorder, RunDir, RunLock, TimelineError};
@@ -68,7 +68,17 @@ pub(super) fn put_right(
     let recovered = runtime.block_on(async {
         let context = context(surface, &journal.opened, &dir)
             .map_err(RecoverError::system("find this binary"))?;
-        let killed = stay_hands(&context.run).await.unwrap_or_else(|error| {
+        let since_ns = in_flight_since(&journal.entries).map(|us| {
+            journal
+                .opened
+                .boottime_ns
+                .saturating_add(us.saturating_mul(1000))
+        });
+        let killed = match since_ns {
+            Some(since_ns) => stay_hands(&context.run, since_ns).await,
+            None => Ok(0),
+        };
+        let killed = killed.unwrap_or_else(|error| {
             surface.talk(&format!(
                 "warning: what may still act for the run could not be looked for: {error}"
             ));

@@ -1,6 +1,6 @@
 //! Mending what a run left owed, by somebody else than the run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub async fn mend_left(
     stack: &dyn Stack,
     values: &dyn Resolve,
 ) -> Recovered {
-    let in_flight = in_flight(&journal.entries);
+    let in_flight = in_flight_since(&journal.entries).is_some();
     let recovered = mend_open(ledger, in_flight, stack, values).await;
     Recovered {
         damage: journal.damage.clone(),
@@ -158,26 +158,30 @@ fn stood_up(journal: &Journal) -> bool {
     journal.entries.iter().any(down)
 }
 
-/// Whether a call that makes a fault, or stands the stack up, may have been on its way when the journal ends.
-fn in_flight(entries: &[Entry]) -> bool {
-    let mut dispatched = BTreeSet::new();
-    let mut standing_up = false;
+/// Since when a call that makes a fault, or stands the stack up, may have been on its way when the journal ends, µs since
+/// the run's zero; `None` if none was.
+#[must_use]
+pub fn in_flight_since(entries: &[Entry]) -> Option<i64> {
+    let mut dispatched = BTreeMap::new();
+    let mut standing_up = None;
     for entry in entries {
         match &entry.event {
             // On disk before the call goes out; the dispatch itself may not be.
             Event::Owed {
                 step: Some(step), ..
             } => {
-                dispatched.insert(step);
+                dispatched.entry(step).or_insert(entry.at_us);
             }
             Event::Acknowledged { step, .. } | Event::NotDispatched { step, .. } => {
                 dispatched.remove(step);
             }
-            Event::Phase(phase) => standing_up = *phase == Phase::StandingUp,
+            Event::Phase(phase) => {
+                standing_up = (*phase == Phase::StandingUp).then_some(entry.at_us);
+            }
             _ => {}
         }
     }
-    standing_up || !dispatched.is_empty()
+    dispatched.into_values().chain(standing_up).min()
 }
 
 #[cfg(test)]
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_call_is_on_its_way_from_the_moment_its_undo_is_on_disk() {
-        let in_flight = |events: Vec<Event>| in_flight(&journal(events).entries);
+        let in_flight = |events: Vec<Event>| in_flight_since(&journal(events).entries).is_some();
         let step = || "break".to_owned();
         let mut events = vec![
             Event::Phase(Phase::StandingUp),

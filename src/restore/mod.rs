@@ -11,7 +11,7 @@ mod own;
 mod reach;
 
 pub use ledger::{Ledger, Owed};
-pub use left::{Recovered, left_owed, mend_left, mend_open};
+pub use left::{Recovered, in_flight_since, left_owed, mend_left, mend_open};
 pub use mend::{MendError, Patience, mend};
 pub use order::{mend_all, told};
 pub use own::{OwnError, call, command};

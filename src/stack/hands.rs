@@ -33,16 +33,17 @@ pub fn own_hand(command: &mut Command) {
     command.env_remove(HAND);
 }
 
-/// Kills every program that acts for the run, and what it started, inside containers of this machine too, and returns once
-/// none is left; how many there were.
+/// Kills every program that acts for the run and was started at `since_ns` after boot or later, and what it started, inside
+/// containers of this machine too, and returns once none is left; how many there were. What an earlier command left
+/// running may be there to stay.
 ///
 /// # Errors
 /// The system's, where processes cannot be listed.
-pub async fn stay_hands(run: &str) -> io::Result<usize> {
+pub async fn stay_hands(run: &str, since_ns: i64) -> io::Result<usize> {
     let begun = Instant::now();
     let mut killed = 0;
     loop {
-        let acting = acting(run)?;
+        let acting = acting(run, since_ns)?;
         if acting.is_empty() || begun.elapsed() > GONE {
             return Ok(killed);
         }
@@ -54,7 +55,7 @@ pub async fn stay_hands(run: &str) -> io::Result<usize> {
     }
 }
 
-fn acting(run: &str) -> io::Result<Vec<Stat>> {
+fn acting(run: &str, since_ns: i64) -> io::Result<Vec<Stat>> {
     let mark = hand_mark(run);
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -67,7 +68,8 @@ fn acting(run: &str) -> io::Result<Vec<Stat>> {
             .split(|b| *b == 0)
             .any(|line| line == mark.as_bytes())
         {
-            found.extend(Stat::of(pid).and_then(|stat| stat.again()));
+            let stat = Stat::of(pid).and_then(|stat| stat.again());
+            found.extend(stat.filter(|stat| stat.no_older_than(since_ns)));
         }
     }
     Ok(found)
@@ -87,14 +89,17 @@ mod tests {
         };
         let (mut ours, mut theirs) = (start("hands-ours"), start("hands-theirs"));
         // The shell and the sleep that it starts.
-        while acting("hands-ours").unwrap().len() < 2 {
+        while acting("hands-ours", 0).unwrap().len() < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert!(stay_hands("hands-ours").await.unwrap() >= 1);
-        assert!(acting("hands-ours").unwrap().is_empty());
+        // Those of a step that was through before are left alone.
+        assert_eq!(stay_hands("hands-ours", i64::MAX).await.unwrap(), 0);
+        assert_eq!(ours.try_wait().unwrap(), None);
+        assert!(stay_hands("hands-ours", 0).await.unwrap() >= 1);
+        assert!(acting("hands-ours", 0).unwrap().is_empty());
         assert!(!ours.wait().await.unwrap().success());
         assert_eq!(theirs.try_wait().unwrap(), None);
-        stay_hands("hands-theirs").await.unwrap();
+        stay_hands("hands-theirs", 0).await.unwrap();
         theirs.wait().await.unwrap();
     }
 }

@@ -205,7 +205,7 @@ async fn make(
                 if let Ok(applied) = landed {
                     return applied;
                 }
-                stopped(bench).await;
+                stopped(bench, effects.dispatched_us).await;
                 return Err(ABORTED.to_owned());
             }
             Some(seen) = next(engine), if !effects.awaited.is_empty() => effects.confirm(bench, &step.name, &seen),
@@ -215,8 +215,10 @@ async fn make(
 }
 
 /// Ends what still makes a fault, so that nothing of it comes after the undo.
-async fn stopped(bench: &Bench) {
-    if let Err(error) = stay_hands(&bench.run).await {
+async fn stopped(bench: &Bench, since_us: i64) {
+    let zero_ns = bench.recorder.clock().zero_boottime_ns();
+    let since_ns = zero_ns.saturating_add(since_us.saturating_mul(1000));
+    if let Err(error) = stay_hands(&bench.run, since_ns).await {
         bench.recorder.record(Event::Note {
             level: Level::Warning,
             text: format!("what still makes a fault could not be looked for: {error}"),

@@ -125,6 +125,11 @@ impl Stat {
         u64::try_from(self.started) == Ok(started)
     }
 
+    /// Whether it was started at `since_ns` after boot or later, as far as ticks tell.
+    pub(in crate::stack) fn no_older_than(&self, since_ns: i64) -> bool {
+        self.started >= since_ns / TICK_NS
+    }
+
     /// The process that started it, unless that has ended.
     pub(in crate::stack) fn parent(&self) -> Option<Self> {
         Self::of(self.parent)
