@@ -10,6 +10,7 @@ use super::surface::Surface;
 use crate::model::Undo;
 use crate::restore::{Ledger, Owed, Recovered, mend_open};
 use crate::stack::{Life, Owner, Scan, StackContext, Stray, stay_hands};
+use crate::timeline::event::Event;
 use crate::timeline::{Journal, RunDir};
 
 /// Whose marks count.
@@ -179,20 +180,20 @@ fn owed(stray: &Stray) -> Vec<Owed> {
     owed
 }
 
-/// What the run's journal, where it is still there, knows as mended or never owed: such a mark was only not taken away.
+/// What the run's journal, where it is still there, knows as mended: such a mark was only not taken away. Of what the
+/// journal does not know, it may have lost the lines.
 fn settled(stray: &Stray) -> BTreeSet<u64> {
     let journal = stray.owner.as_ref().and_then(|owner| {
         let dir = RunDir::open(&owner.run_dir).ok()?;
         let journal = Journal::read(&dir.journal()).ok()?;
-        (journal.opened.run == stray.run && journal.damage.is_empty()).then_some(journal)
+        (journal.opened.run == stray.run).then_some(journal)
     });
-    let Some(journal) = journal else {
-        return BTreeSet::new();
-    };
-    let left = Owed::left_by(&journal.entries);
-    let ids = stray.owed.iter().map(|tag| tag.id);
-    ids.filter(|id| left.iter().all(|owed| owed.id != *id))
-        .collect()
+    let entries = journal.map(|journal| journal.entries).unwrap_or_default();
+    let mended = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Mended { id, .. } => Some(*id),
+        _ => None,
+    });
+    mended.collect()
 }
 
 /// Alone, as far as this machine goes: two that mend at once may do by halves what either would do whole.

@@ -262,3 +262,43 @@ async fn a_project_of_the_runs_own_is_taken_down_by_its_labels() {
     assert_eq!(kept(&id), "");
     crate::compose::engine::remove(&project);
 }
+
+#[test]
+fn marks_make_up_for_what_a_journal_has_lost_and_not_for_what_it_knows_as_mended() {
+    let folder = marked();
+    let drill = folder.start(&["run", "small.yaml"]);
+    both_killed(&folder, drill);
+    let run = fs::canonicalize(folder.latest("small")).unwrap();
+    let journal = fs::read_to_string(run.join("journal.ndjson")).unwrap();
+    let step = journal.find("\"step\":\"lose-one\"").unwrap();
+    let lost = journal[..step].rfind('\n').unwrap() + 1;
+    fs::write(run.join("journal.ndjson"), &journal[..lost]).unwrap();
+    let undo = folder.state().join("firedrill/undo");
+    let kept = || -> Vec<_> {
+        let files = fs::read_dir(&undo).unwrap().flatten();
+        files
+            .map(|f| (f.path(), fs::read(f.path()).unwrap()))
+            .collect()
+    };
+    let marks = kept();
+    assert_eq!(marks.len(), 1);
+    let id = id(&folder, "small");
+    let said = scan(&folder, &id);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!folder.path().join("broken").exists());
+    assert_eq!(folder.processes(), []);
+    assert_eq!(kept(), []);
+
+    // As if it could not have been taken away after the journal was told.
+    fs::write(run.join("journal.ndjson"), journal).unwrap();
+    fs::write(run.join("run.lock"), "").unwrap();
+    let said = scan(&folder, &id);
+    assert_eq!(said.code, 0, "{said:?}");
+    fs::write(&marks[0].0, &marks[0].1).unwrap();
+    let mark = folder.path().join("broken");
+    fs::write(&mark, "of somebody else").unwrap();
+    let said = scan(&folder, &id);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(mark.exists(), "it was mended already: {said:?}");
+    assert_eq!(kept(), []);
+}
