@@ -73,10 +73,10 @@ pub(super) fn abort(surface: &Surface, args: &Abort) -> Exit {
 /// The run that is meant.
 fn meant(args: &Abort) -> Result<RunDir, AbortError> {
     if let Some(run) = &args.run {
-        return Ok(RunDir::find(&args.out, run)?);
+        return Ok(RunDir::find(&args.reports.out, run)?);
     }
     let mut going_on = Vec::new();
-    for dir in RunDir::all(&args.out)? {
+    for dir in RunDir::all(&args.reports.out)? {
         if dir.is_acted_for()? {
             going_on.push(dir);
         }
@@ -84,10 +84,10 @@ fn meant(args: &Abort) -> Result<RunDir, AbortError> {
     match going_on.len() {
         0 => {
             // One that died is more urgent than one that is over.
-            let all = RunDir::all(&args.out)?;
+            let all = RunDir::all(&args.reports.out)?;
             let left = all.into_iter().rev().find(RunDir::is_open);
             left.ok_or_else(|| AbortError::None {
-                out: args.out.display().to_string(),
+                out: args.reports.out.display().to_string(),
             })
         }
         1 => Ok(going_on.remove(0)),

@@ -88,6 +88,19 @@ pub(super) struct Reading {
     pub(super) seed: Option<u64>,
 }
 
+/// Where runs are kept.
+#[derive(Debug, Args)]
+pub(super) struct Reports {
+    /// Folder of the runs' directories.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "reports",
+        env = "FIREDRILL_OUT"
+    )]
+    pub(super) out: PathBuf,
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
@@ -122,14 +135,8 @@ pub(super) struct Doctor {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(super) format: PlanFormat,
-    /// Folder that runs' directories will be kept in.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "reports",
-        env = "FIREDRILL_OUT"
-    )]
-    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) reports: Reports,
     #[command(flatten)]
     pub(super) reading: Reading,
 }
@@ -151,14 +158,8 @@ pub(super) struct Run {
     /// What to print at the end.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "FIREDRILL_FORMAT")]
     pub(super) format: Format,
-    /// Folder for the runs' directories.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "reports",
-        env = "FIREDRILL_OUT"
-    )]
-    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) reports: Reports,
     /// Dispatch this step and no others; may be repeated.
     #[arg(long, value_name = "STEP")]
     pub(super) only: Vec<String>,
@@ -201,14 +202,8 @@ pub(super) enum Format {
 pub(super) struct Abort {
     /// A run's directory, its id, or a scenario (its latest run); the run that is going on when left out.
     pub(super) run: Option<String>,
-    /// Folder of the runs' directories.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "reports",
-        env = "FIREDRILL_OUT"
-    )]
-    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) reports: Reports,
 }
 
 #[derive(Debug, Args)]
@@ -221,14 +216,8 @@ pub(super) struct Recover {
     /// With --scan and RUN: it is over, though that cannot be seen from here.
     #[arg(long, requires_all = ["scan", "run"])]
     pub(super) yes: bool,
-    /// Folder of the runs' directories.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "reports",
-        env = "FIREDRILL_OUT"
-    )]
-    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) reports: Reports,
 }
 
 #[derive(Debug, Args)]

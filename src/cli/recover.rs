@@ -145,7 +145,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RecoverError> {
 pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
     let (mut dirs, mut whose) = (BTreeSet::new(), Whose::All);
     match &args.run {
-        Some(run) => match RunDir::find(&args.out, run) {
+        Some(run) => match RunDir::find(&args.reports.out, run) {
             Ok(dir) => {
                 whose = Whose::Of(dir.id());
                 dirs.insert(dir.path().to_owned());
@@ -160,7 +160,7 @@ pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
             }
             Err(error) => return surface.failed(&error, Exit::Usage),
         },
-        None => match RunDir::all(&args.out) {
+        None => match RunDir::all(&args.reports.out) {
             Ok(all) => {
                 let open = all.into_iter().filter(RunDir::is_open);
                 dirs.extend(open.map(|dir| dir.path().to_owned()));
@@ -202,7 +202,7 @@ pub(super) fn recover(surface: &Surface, args: &Recover) -> Exit {
         };
         surface.result(&format!(
             "nothing to recover: no run in {} owes anything{place}\n",
-            args.out.display()
+            args.reports.out.display()
         ));
     }
     exit

@@ -244,9 +244,9 @@ async fn carry_out(
     if selection(args).dispatches_any(plan) {
         plan.guards.open_at(clock.zero_wall_ns())?;
     }
-    unmended::refuse(&args.out, None, &plan.stack, &scenario_dir)?;
+    unmended::refuse(&args.reports.out, None, &plan.stack, &scenario_dir)?;
     let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-    let dir = RunDir::create(&args.out, &plan.name, clock.zero_wall_ns(), &run)?;
+    let dir = RunDir::create(&args.reports.out, &plan.name, clock.zero_wall_ns(), &run)?;
     let lock = RunLock::take(&dir)?;
     let started = Started {
         dir: dir.clone(),
@@ -353,7 +353,7 @@ async fn ordered(
         .record_synced(Event::Opened(Box::new(opened.clone())))
         .await?;
     // Another run may have begun since it was asked the first time; both are on record now, so one of them sees it.
-    unmended::refuse(&args.out, Some(&dir), &plan.stack, &scenario_dir)?;
+    unmended::refuse(&args.reports.out, Some(&dir), &plan.stack, &scenario_dir)?;
     let context = context(surface, &opened, &dir).map_err(io(Path::new("this binary")))?;
     let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
         .map_err(io(&dir.run_log()))?;

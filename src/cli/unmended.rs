@@ -86,7 +86,6 @@ mod tests {
 
     use super::*;
     use crate::model::{ExternalSpec, Template};
-    use crate::timeline::event::JOURNAL_VERSION;
 
     #[test]
     fn a_project_is_the_same_stack_whatever_else_a_scenario_says_of_it() {
@@ -98,21 +97,9 @@ mod tests {
             })
         };
         let run = |stack: StackSpec| Opened {
-            journal_version: JOURNAL_VERSION,
-            firedrill: String::new(),
-            run: String::new(),
-            scenario: String::new(),
-            seed: 0,
-            started_ns: 0,
-            boottime_ns: 0,
-            boot_id: String::new(),
-            pid: 0,
-            pid_start: 0,
-            stack,
             takes_down: false,
             scenario_dir: "/here".to_owned(),
-            ports: BTreeMap::new(),
-            secrets: Vec::new(),
+            ..Opened::on(stack)
         };
         let there = Path::new("/there");
         let shop = run(external(Some("shop"), "a:1"));

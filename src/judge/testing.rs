@@ -424,20 +424,12 @@ fn request(n: u64, due_us: i64) -> RequestRecord {
 
 fn opened(plan: &Plan) -> Opened {
     Opened {
-        journal_version: crate::timeline::event::JOURNAL_VERSION,
         firedrill: "0.0.0".to_owned(),
         run: "test".to_owned(),
         scenario: plan.name.clone(),
         seed: plan.seed,
         started_ns: 1_700_000_000_123_456_789,
-        boottime_ns: 0,
-        boot_id: String::new(),
         pid: 1,
-        pid_start: 0,
-        stack: plan.stack.clone(),
-        takes_down: true,
-        scenario_dir: "/".to_owned(),
-        ports: BTreeMap::new(),
-        secrets: Vec::new(),
+        ..Opened::on(plan.stack.clone())
     }
 }

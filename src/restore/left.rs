@@ -80,8 +80,8 @@ pub async fn mend_left(
     }
 }
 
-/// Puts right what a ledger holds of a run that has ended, in the same way. `in_flight` says whether a call that makes a fault may still be on
-/// its way.
+/// Puts right what a ledger holds of a run that has ended, in the same way. `in_flight` says whether a call that makes a
+/// fault may still be on its way.
 pub async fn mend_open(
     ledger: &Ledger,
     in_flight: bool,
@@ -188,29 +188,13 @@ pub fn in_flight_since(entries: &[Entry]) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::model::{ComponentId, ProcessSpec, StackSpec};
-    use crate::timeline::event::{JOURNAL_VERSION, Opened};
+    use crate::timeline::event::Opened;
 
     fn journal(events: Vec<Event>) -> Journal {
-        let opened = Opened {
-            journal_version: JOURNAL_VERSION,
-            firedrill: String::new(),
-            run: String::new(),
-            scenario: String::new(),
-            seed: 0,
-            started_ns: 0,
-            boottime_ns: 0,
-            boot_id: String::new(),
-            pid: 0,
-            pid_start: 0,
-            stack: StackSpec::Process(ProcessSpec {
-                services: std::collections::BTreeMap::new(),
-                ready: None,
-            }),
-            takes_down: true,
-            scenario_dir: String::new(),
-            ports: std::collections::BTreeMap::new(),
-            secrets: Vec::new(),
-        };
+        let opened = Opened::on(StackSpec::Process(ProcessSpec {
+            services: std::collections::BTreeMap::new(),
+            ready: None,
+        }));
         let entries = (1..).zip(events).map(|(seq, event)| Entry {
             seq,
             at_us: 0,

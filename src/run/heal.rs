@@ -22,13 +22,12 @@ pub(super) struct Due {
 /// same thing. True if every undo was verified; what was not stays owed and recorded.
 pub(super) async fn heal(bench: &Bench, mut steps: Vec<Due>) -> bool {
     let all: Vec<Owed> = steps.iter().flat_map(|due| due.owed.clone()).collect();
+    let mut settled = Vec::new();
     for due in &mut steps {
-        let settled = due.owed.extract_if(.., |owed| superseded(owed, all.iter()));
-        let settled: Vec<Owed> = settled.collect();
-        for owed in &settled {
-            bench.ledger.waive(owed);
-        }
-        bench.ledger.untag(&settled, &*bench.stack).await;
+        settled.extend(due.owed.extract_if(.., |owed| superseded(owed, all.iter())));
+    }
+    for owed in &settled {
+        bench.ledger.waive(owed);
     }
     let tried: Vec<CancellationToken> = steps.iter().map(|_| CancellationToken::new()).collect();
     let each = steps.iter().enumerate().map(|(at, due)| {
@@ -43,7 +42,9 @@ pub(super) async fn heal(bench: &Bench, mut steps: Vec<Due>) -> bool {
             heal_one(bench, due, &tried[at]).await
         }
     });
-    join_all(each).await.into_iter().all(|clean| clean)
+    let clean = join_all(each).await.into_iter().all(|clean| clean);
+    bench.ledger.untag(&settled, &*bench.stack).await;
+    clean
 }
 
 async fn heal_one(bench: &Bench, due: &Due, tried: &CancellationToken) -> bool {

@@ -346,6 +346,30 @@ pub struct Opened {
     pub secrets: Vec<String>,
 }
 
+#[cfg(test)]
+impl Opened {
+    /// The first record of a run on this stack, of which nothing else matters.
+    pub(crate) fn on(stack: StackSpec) -> Self {
+        Self {
+            journal_version: JOURNAL_VERSION,
+            firedrill: String::new(),
+            run: String::new(),
+            scenario: String::new(),
+            seed: 0,
+            started_ns: 0,
+            boottime_ns: 0,
+            boot_id: String::new(),
+            pid: 0,
+            pid_start: 0,
+            stack,
+            takes_down: true,
+            scenario_dir: "/".to_owned(),
+            ports: BTreeMap::new(),
+            secrets: Vec::new(),
+        }
+    }
+}
+
 /// A stretch in which nobody could tell whether a stop condition was met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unanswered {

@@ -72,7 +72,7 @@ async fn examine(surface: &Surface, args: &Args, needs: &Needs<'_>) -> Vec<Findi
     let docker = docker(surface);
     let (checkup, host, prometheus) = tokio::join!(
         stack::checkup(&docker),
-        stack::host::look(docker.path.clone(), &args.out),
+        stack::host::look(docker.path.clone(), &args.reports.out),
         async {
             let plan = needs.plan?;
             let address = plan.observe.prometheus.as_ref()?;

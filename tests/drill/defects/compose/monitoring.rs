@@ -93,6 +93,7 @@ fn standing_still(small: &Small, hook: &str) {
     });
     let prometheus = &small.containers("prometheus")[0];
     docker(&["pause", prometheus]).unwrap();
+    // How long it misses everything is the defect itself.
     thread::sleep(Duration::from_secs(4));
     docker(&["unpause", prometheus]).unwrap();
     let finding = Finding::from(&folder, "small-healthy", drill.end());
