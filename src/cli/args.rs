@@ -57,6 +57,8 @@ pub(super) enum Command {
     /// Hold packet rules in a network namespace for a limited time.
     #[command(hide = true)]
     HoldRules(HoldRules),
+    /// Drive load against one address, and say what its callers saw.
+    Load(Box<super::load::Load>),
     /// Judge a recorded run again; writes nothing.
     Judge(Judge),
     /// Write a recorded run's reports anew, and print one.

@@ -10,6 +10,7 @@ mod exit;
 mod guard;
 mod hold;
 mod judge;
+mod load;
 mod marks;
 mod plan;
 mod progress;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => recover::recover(&surface, &args),
         Command::Guard(args) => guard::guard(&surface, &args),
         Command::HoldRules(args) => hold::hold(&surface, &args),
+        Command::Load(args) => load::load(&surface, &args),
         Command::Judge(args) => judge::judge(&surface, &args),
         Command::Report(args) => judge::report(&surface, &args),
         Command::Export(args) => judge::export(&surface, &args),

@@ -365,7 +365,7 @@ async fn ordered(
         dir: dir.clone(),
         recorder,
         context,
-        client: ClientChoice::Http1,
+        client: ClientChoice::Http,
         selection: selection(args),
         keep_stack: args.keep_stack,
         guardian,

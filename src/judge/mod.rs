@@ -34,6 +34,7 @@ pub mod verdict;
 mod victims;
 pub mod wording;
 
+pub use load::{LoadSpan, load_alone, load_doubts};
 pub use result::Judgement;
 pub use verdict::Verdict;
 

@@ -12,8 +12,6 @@ use super::text::Text;
 /// Why no request can be sent to an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
-    /// TLS is not spoken.
-    Https,
     /// It is relative, and there is no base.
     NoBase,
     /// It cannot be read.
@@ -65,6 +63,14 @@ impl Address {
                 base: None,
                 url: full,
             }),
+        }
+    }
+
+    /// Whether TLS is spoken there; `None` where that depends on the arrival.
+    pub(super) fn is_secure(&self) -> Option<bool> {
+        match self {
+            Self::Fixed { place, .. } | Self::Path { place, .. } => Some(place.to.secure),
+            Self::Live { .. } => None,
         }
     }
 
@@ -126,12 +132,16 @@ fn read(url: &str) -> Result<(Place, Uri), Unusable> {
     let authority: Uri = url[..end]
         .parse()
         .map_err(|e: http::uri::InvalidUri| Unusable::Bad(e.to_string()))?;
-    match authority.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(Unusable::Https),
-        Some(other) => return Err(Unusable::Bad(format!("`{other}` is not spoken, only http"))),
+    let secure = match authority.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(other) => {
+            return Err(Unusable::Bad(format!(
+                "`{other}` is not spoken, only http and https"
+            )));
+        }
         None => return Err(Unusable::Bad("it has no scheme".to_owned())),
-    }
+    };
     let written = authority.authority().map_or("", |a| a.as_str());
     if written.contains('@') {
         return Err(Unusable::Bad(
@@ -140,6 +150,7 @@ fn read(url: &str) -> Result<(Place, Uri), Unusable> {
     }
     let host = authority.host().unwrap_or_default();
     let port = match written.strip_prefix(host) {
+        Some("") if secure => 443,
         Some("") => 80,
         _ => authority
             .port_u16()
@@ -149,6 +160,7 @@ fn read(url: &str) -> Result<(Place, Uri), Unusable> {
         to: Arc::new(Destination {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
+            secure,
         }),
         host: HeaderValue::from_str(written).map_err(|e| Unusable::Bad(e.to_string()))?,
     };
@@ -215,13 +227,12 @@ mod tests {
             "h 80 h /a%20b/%C3%A9"
         );
         assert_eq!(read("http://h?q=%20", None), "h 80 h /?q=%20");
+        assert_eq!(read("https://h/", None), "h 443 h /");
     }
 
     #[test]
     fn unusable_ones_are_told_apart() {
         assert_eq!(fixed("/a", None), Err(Unusable::NoBase));
-        assert_eq!(fixed("https://h/", None), Err(Unusable::Https));
-        assert_eq!(fixed("/", Some("https://h/")), Err(Unusable::Https));
         for bad in ["ftp://h/", "http://user:word@h/", "http://h:port/"] {
             assert!(matches!(fixed(bad, None), Err(Unusable::Bad(_))), "{bad}");
         }

@@ -1,9 +1,11 @@
 //! The engine: lets journeys go as the pacer says, and sees every one of them to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::Ended;
@@ -12,10 +14,12 @@ use super::ledger::Identity;
 use super::login::Door;
 use super::pacer::{Pacer, Slots};
 
-/// A load about to run.
+/// A load, or one shard of it, about to run.
 pub(super) struct Engine {
     pub(super) course: Arc<Course>,
     pub(super) slots: Slots,
+    /// In a closed loop, how many users arrive again and again.
+    pub(super) closed: Option<u32>,
     pub(super) abort: CancellationToken,
     /// Who logs users in again, and who asks for it.
     pub(super) door: Option<(Door, mpsc::UnboundedReceiver<u32>)>,
@@ -39,7 +43,13 @@ impl Engine {
         }
         let mut journeys = JoinSet::new();
         let mut next = 0;
-        let mut stopped = self.let_go(pacer.as_mut(), &mut journeys, &mut next).await;
+        let mut stopped = match self.closed {
+            None => self.let_go(pacer.as_mut(), &mut journeys, &mut next).await,
+            Some(users) => {
+                self.admit(users, &mut journeys);
+                self.until_over(pacer.as_mut()).await
+            }
+        };
         if matches!(stopped, Stopped::AtTheEnd) {
             stopped = self.drain(&mut journeys).await;
         }
@@ -65,7 +75,8 @@ impl Engine {
                 due = pacer.next() => match due {
                     Some(due) => for n in due {
                         self.course.ledger.arrival();
-                        journeys.spawn(Arc::clone(&self.course).run(n, self.slots.due_us(n)));
+                        let (number, due_us) = (self.slots.number(n), self.slots.due_us(n));
+                        journeys.spawn(Arc::clone(&self.course).run(number, due_us));
                         *next = n + 1;
                     },
                     None if *next == self.slots.count() => return Stopped::AtTheEnd,
@@ -77,6 +88,42 @@ impl Engine {
                     return broke_off(&error);
                 },
             }
+        }
+    }
+
+    /// Lets the users of a closed loop in. Each arrives when the load begins, and again whenever its journey is over.
+    fn admit(&self, users: u32, journeys: &mut JoinSet<()>) {
+        let next = Arc::new(AtomicU64::new(0));
+        for _ in 0..users {
+            let (course, slots, next) = (
+                Arc::clone(&self.course),
+                self.slots.clone(),
+                Arc::clone(&next),
+            );
+            journeys.spawn(async move {
+                let clock = slots.clock();
+                sleep_until(clock.instant(slots.started_us())).await;
+                loop {
+                    let due_us = clock.now_us();
+                    if due_us >= slots.end_us() {
+                        return;
+                    }
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    course.ledger.arrival();
+                    Arc::clone(&course).run(slots.number(place), due_us).await;
+                    // A journey that could send nothing has waited for nothing.
+                    tokio::task::consume_budget().await;
+                }
+            });
+        }
+    }
+
+    /// Waits for the end of a load that needs no letting go.
+    async fn until_over(&self, pacer: &mut dyn Pacer) -> Stopped {
+        tokio::select! {
+            biased;
+            () = self.abort.cancelled() => Stopped::Aborted,
+            _none_due = pacer.next() => Stopped::AtTheEnd,
         }
     }
 
@@ -98,14 +145,18 @@ impl Engine {
     /// Slots that were due when the load was aborted, but not let go yet, were asked all the same.
     fn cut_due(&self, next: u64) {
         let now = self.course.ledger.now_us();
+        if self.closed.is_some() {
+            return;
+        }
         let due = (next..self.slots.count()).take_while(|&n| self.slots.due_us(n) <= now);
         for n in due {
-            let drawn = self.course.draw.of(n);
+            let number = self.slots.number(n);
+            let drawn = self.course.draw.of(number);
             let identity = Identity {
-                n,
+                n: number,
                 journey: u16::try_from(drawn.journey).unwrap_or(u16::MAX),
                 request: 0,
-                user: self.course.logins.user_of(n),
+                user: self.course.logins.user_of(number),
             };
             let program = self.course.program();
             let requests = program
@@ -129,6 +180,9 @@ impl Engine {
                  lower connections.max, or lower the rate",
                 counts.unsendable
             ));
+        }
+        for note in self.course.client.notes() {
+            self.course.notes.once(note);
         }
         Ended {
             arrivals: counts.arrivals,

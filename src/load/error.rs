@@ -1,5 +1,6 @@
 //! Why a load could not be prepared or started.
 
+use super::client::TlsError;
 use crate::model::{Outcome, TemplateError};
 
 /// Why a load could not be prepared or started. What the system under test does is never one of these: it is a
@@ -22,9 +23,12 @@ pub enum LoadError {
     /// A relative address without a base.
     #[error("{place}: `{url}` is relative, and neither the load nor the journey has a `base_url`")]
     NoBase { place: String, url: String },
-    /// TLS.
-    #[error("{place}: `{url}`: https is not supported yet; use an http:// address")]
-    Https { place: String, url: String },
+    /// TLS cannot be spoken as asked.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// A driver that cannot do what the load asks of it.
+    #[error("driver `raw1` speaks plain HTTP alone; take `hyper1` for https")]
+    RawTls,
     /// A method or header that HTTP does not allow.
     #[error("{place}: {what} is not allowed in HTTP: {why}")]
     Http {

@@ -102,6 +102,17 @@ impl Program {
         Ok(Self { journeys, login })
     }
 
+    /// Whether any of it is sent over TLS; `None` where only arrivals will tell.
+    pub(super) fn speaks_tls(&self) -> Option<bool> {
+        let items = self.journeys.iter().flat_map(|j| &j.items);
+        let requests = items.filter_map(|item| match item {
+            Item::Request(request) => Some(&**request),
+            Item::Think(_) => None,
+        });
+        let mut each = requests.chain(&self.login).map(|r| r.address.is_secure());
+        each.try_fold(false, |any, one| one.map(|one| any || one))
+    }
+
     /// The request at a place.
     pub(super) fn request(&self, journey: usize, item: usize) -> Option<&Request> {
         match self.journeys.get(journey)?.items.get(item)? {
@@ -272,7 +283,6 @@ impl Unusable {
     fn at(self, place: &str, url: &dyn std::fmt::Display) -> LoadError {
         let (place, url) = (place.to_owned(), url.to_string());
         match self {
-            Self::Https => LoadError::Https { place, url },
             Self::NoBase => LoadError::NoBase { place, url },
             Self::Bad(why) => LoadError::Url { place, url, why },
         }

@@ -25,25 +25,43 @@ pub struct Ended {
     pub notes: Vec<String>,
 }
 
+impl Ended {
+    /// What two shards of a load come to.
+    fn and(mut self, other: Self) -> Self {
+        self.arrivals += other.arrivals;
+        self.asked += other.asked;
+        self.not_reached += other.not_reached;
+        self.aborted |= other.aborted;
+        self.failed = self.failed.or(other.failed);
+        for note in other.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self
+    }
+}
+
+/// One shard of a load under way.
+pub(super) struct Shard {
+    pub(super) ended: oneshot::Receiver<Ended>,
+    pub(super) course: Weak<Course>,
+}
+
 /// A load under way. Dropping it aborts the load.
 pub struct Running {
     abort: CancellationToken,
-    ended: oneshot::Receiver<Ended>,
-    last: Option<Ended>,
-    course: Weak<Course>,
+    shards: Vec<Shard>,
+    /// Of the shards that have ended.
+    so_far: Ended,
 }
 
 impl Running {
-    pub(super) fn new(
-        abort: CancellationToken,
-        ended: oneshot::Receiver<Ended>,
-        course: Weak<Course>,
-    ) -> Self {
+    pub(super) fn new(abort: CancellationToken, shards: Vec<Shard>) -> Self {
         Self {
             abort,
-            ended,
-            last: None,
-            course,
+            shards,
+            so_far: Ended::default(),
         }
     }
 
@@ -54,14 +72,19 @@ impl Running {
 
     /// Waits until every request is answered or given up. May be called again, also after it was cancelled.
     pub async fn join(&mut self) -> Ended {
-        if let Some(ended) = &self.last {
-            return ended.clone();
+        while let Some(shard) = self.shards.last_mut() {
+            let ended = (&mut shard.ended).await.unwrap_or_else(|_| Ended {
+                failed: Some("the load engine ended without a report".to_owned()),
+                ..Ended::default()
+            });
+            self.shards.pop();
+            if ended.failed.is_some() {
+                // What the others would still send is no longer the load that was asked for.
+                self.abort();
+            }
+            self.so_far = std::mem::take(&mut self.so_far).and(ended);
         }
-        let ended = (&mut self.ended).await.unwrap_or_else(|_| Ended {
-            failed: Some("the load engine ended without a report".to_owned()),
-            ..Ended::default()
-        });
-        self.last.insert(ended).clone()
+        self.so_far.clone()
     }
 
     /// Takes addresses anew: requests sent from here on go where `values` says.
@@ -69,9 +92,10 @@ impl Running {
     /// # Errors
     /// [`LoadError`] where a request can no longer be sent; the old addresses stay in force.
     pub fn readdress(&self, values: &Values) -> Result<(), LoadError> {
-        self.course
-            .upgrade()
-            .map_or(Ok(()), |course| course.readdress(values))
+        let courses = self.shards.iter().filter_map(|s| s.course.upgrade());
+        courses
+            .into_iter()
+            .try_for_each(|course| course.readdress(values))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A load: prepared, its users logged in, started.
 
-use std::path::PathBuf;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
@@ -10,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Draw;
-use super::client::{Client, Http1};
+use super::client::{Client, Dialer, Http1, Http2, Raw1, Spoken, tls_config};
 use super::data::Rows;
 use super::engine::Engine;
 use super::journey::Course;
@@ -20,9 +21,10 @@ use super::notes::Notes;
 use super::pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
 use super::precedence::go_first;
 use super::program::Program;
+use super::running::Shard;
 use super::{Ended, LoadError, Running, Sink};
 use crate::model::Lookup;
-use crate::scenario::plan::LoadPlan;
+use crate::scenario::plan::{Arrivals, Driver, EnginePlan, LoadPlan};
 use crate::timeline::clock::Clock;
 
 /// Values of the variables that do not change from arrival to arrival: addresses, ports, secrets, folders.
@@ -42,8 +44,8 @@ pub struct LoadSpec {
 /// What sends the requests.
 #[derive(Clone)]
 pub enum ClientChoice {
-    /// HTTP/1.1 over TCP, on a thread of the engine's own.
-    Http1,
+    /// HTTP by the driver of the plan, on threads of the engine's own.
+    Http,
     /// Another client, driven by the caller's runtime and its (possibly paused) clock.
     Fake(Arc<dyn Client>),
 }
@@ -55,10 +57,15 @@ pub struct Load {
     rows: Arc<Rows>,
     program: Arc<Program>,
     client: ClientChoice,
+    dialer: Dialer,
     logins: Arc<Logins>,
-    wanted: mpsc::UnboundedReceiver<u32>,
+    /// Users to log in again; whoever sees to that takes it.
+    wanted: Option<mpsc::UnboundedReceiver<u32>>,
     logged_in: AtomicBool,
 }
+
+/// One shard of a load that is about to run, and where it says how it ended.
+type Begun = (Engine, oneshot::Sender<Ended>);
 
 /// Files that firedrill needs open beside the connections.
 pub const OTHER_FILES: u64 = 256;
@@ -86,6 +93,7 @@ impl Load {
         let program = Arc::new(Program::compile(&plan, values, &rows)?);
         let draw =
             Draw::new(seed, plan.journeys.iter().map(|j| j.weight)).ok_or(LoadError::NoJourney)?;
+        let dialer = dialer(&plan.engine, program.speaks_tls(), &scenario_dir)?;
         let (logins, wanted) = Logins::new(plan.users.as_ref().map_or(0, |u| u.count));
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
@@ -94,8 +102,9 @@ impl Load {
             rows,
             program,
             client,
+            dialer,
             logins,
-            wanted,
+            wanted: Some(wanted),
         })
     }
 
@@ -114,7 +123,7 @@ impl Load {
 
     /// Starts the load. Slot *n* is due at `started_us` + `Schedule::due_us(n)`; `started_us` is an offset on
     /// `clock` in the near future, so that slot 0 can be met. A fake client runs on the caller's runtime, paced by
-    /// its clock; HTTP/1.1 on a thread of its own, paced by another.
+    /// its clock; HTTP on threads of its own, each paced by another. `sink` is asked for one sink for each of them.
     ///
     /// # Errors
     /// [`LoadError::Thread`], [`LoadError::NotLoggedIn`].
@@ -122,30 +131,36 @@ impl Load {
         self,
         clock: Clock,
         started_us: i64,
-        sink: Box<dyn Sink>,
+        mut sink: impl FnMut() -> Box<dyn Sink>,
     ) -> Result<Running, LoadError> {
         let slots = self.slots(clock, started_us);
-        match self.client {
-            ClientChoice::Fake(_) => {
-                self.start_here(Box::new(ClockPacer::new(slots)), clock, started_us, sink)
-            }
-            ClientChoice::Http1 => {
-                allow_files(u64::from(self.plan.connections) + OTHER_FILES);
-                let (engine, running, report) = self.build(clock, started_us, sink)?;
-                let pacer = ThreadPacer::start(slots).map_err(|source| LoadError::Thread {
-                    thread: "pacer",
-                    source,
-                })?;
-                thread::Builder::new()
-                    .name("firedrill-load".to_owned())
-                    .spawn(move || drive(engine, pacer, report))
-                    .map_err(|source| LoadError::Thread {
-                        thread: "engine",
-                        source,
-                    })?;
-                Ok(running)
-            }
+        if let ClientChoice::Fake(_) = self.client {
+            let pacer = Box::new(ClockPacer::new(slots));
+            return self.start_here(pacer, clock, started_us, sink());
         }
+        allow_files(u64::from(self.plan.connections) + OTHER_FILES);
+        let peak = self.plan.schedule().peak();
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let wanted = self.plan.engine.shards(peak, cores);
+        // Every shard needs a connection, and in a closed loop a user.
+        let most = match self.plan.arrivals {
+            Arrivals::Even => self.plan.connections,
+            Arrivals::Closed(users) => self.plan.connections.min(users),
+        };
+        let shards = wanted.min(most).max(1);
+        let tick = self.plan.engine.tick(peak / f64::from(shards));
+        let tick_us = tick.map(|t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX));
+        let (begun, running) = self.build(&slots, shards, sink)?;
+        for (engine, report) in begun {
+            let failed = |thread| move |source| LoadError::Thread { thread, source };
+            let pacer =
+                ThreadPacer::start(engine.slots.clone(), tick_us).map_err(failed("pacer"))?;
+            thread::Builder::new()
+                .name("firedrill-load".to_owned())
+                .spawn(move || drive(engine, pacer, report))
+                .map_err(failed("engine"))?;
+        }
+        Ok(running)
     }
 
     /// Starts the load on the caller's runtime, paced by `pacer`, which must let go the slots of
@@ -160,7 +175,11 @@ impl Load {
         started_us: i64,
         sink: Box<dyn Sink>,
     ) -> Result<Running, LoadError> {
-        let (engine, running, report) = self.build(clock, started_us, sink)?;
+        let slots = self.slots(clock, started_us);
+        let mut sink = Some(sink);
+        let (mut begun, running) =
+            self.build(&slots, 1, || sink.take().expect("one shard asks once"))?;
+        let (engine, report) = begun.pop().expect("one shard was asked for");
         tokio::spawn(async move {
             // Nobody waits for the report of a load that was dropped.
             let _ = report.send(engine.run(pacer).await);
@@ -175,44 +194,85 @@ impl Load {
     }
 
     fn build(
-        self,
-        clock: Clock,
-        started_us: i64,
-        sink: Box<dyn Sink>,
-    ) -> Result<(Engine, Running, oneshot::Sender<Ended>), LoadError> {
+        mut self,
+        slots: &Slots,
+        shards: u32,
+        mut sink: impl FnMut() -> Box<dyn Sink>,
+    ) -> Result<(Vec<Begun>, Running), LoadError> {
         if !self.logged_in.load(Ordering::Relaxed) {
             return Err(LoadError::NotLoggedIn);
         }
-        let slots = self.slots(clock, started_us);
-        let door = (!self.program.login.is_empty()).then(|| self.door());
-        let course = Arc::new(Course {
-            clock,
-            ledger: Ledger::new(clock, sink),
-            client: self.client.client(self.plan.connections),
-            program: RwLock::new(self.program),
-            rows: self.rows,
-            draw: self.draw,
-            logins: self.logins,
-            notes: Notes::default(),
-            plan: self.plan,
-        });
         let abort = CancellationToken::new();
-        let (report, ended) = oneshot::channel();
-        let running = Running::new(abort.clone(), ended, Arc::downgrade(&course));
-        let engine = Engine {
-            course,
-            slots,
-            abort,
-            door: door.map(|door| (door, self.wanted)),
-        };
-        Ok((engine, running, report))
+        let door = (!self.program.login.is_empty()).then(|| self.door());
+        // One of them sees to all logins.
+        let mut door = door.zip(self.wanted.take());
+        let (mut begun, mut under_way) = (Vec::new(), Vec::new());
+        for shard in 0..shards {
+            let part = |of: u64| {
+                let (shard, shards) = (u64::from(shard), u64::from(shards));
+                of / shards + u64::from(shard < of % shards)
+            };
+            let part_u32 = |of: u32| u32::try_from(part(of.into())).unwrap_or(of);
+            let mut plan = self.plan.clone();
+            plan.connections = part_u32(plan.connections);
+            plan.in_flight = part(plan.in_flight);
+            let closed = match plan.arrivals {
+                Arrivals::Even => None,
+                Arrivals::Closed(users) => Some(part_u32(users)),
+            };
+            let slots = slots.of_shard(shard.into(), shards.into());
+            let course = Arc::new(Course {
+                clock: slots.clock(),
+                ledger: Ledger::new(slots.clock(), sink()),
+                client: self.client(plan.connections),
+                program: RwLock::new(Arc::clone(&self.program)),
+                rows: Arc::clone(&self.rows),
+                draw: self.draw.clone(),
+                logins: Arc::clone(&self.logins),
+                notes: Notes::default(),
+                plan,
+            });
+            let (report, ended) = oneshot::channel();
+            under_way.push(Shard {
+                ended,
+                course: Arc::downgrade(&course),
+            });
+            let engine = Engine {
+                course,
+                slots,
+                closed,
+                abort: abort.clone(),
+                door: door.take(),
+            };
+            begun.push((engine, report));
+        }
+        Ok((begun, Running::new(abort, under_way)))
+    }
+
+    fn client(&self, connections: u32) -> Arc<dyn Client> {
+        let (engine, dialer) = (&self.plan.engine, self.dialer.clone());
+        match (&self.client, engine.driver) {
+            (ClientChoice::Fake(client), _) => Arc::clone(client),
+            (ClientChoice::Http, Driver::Hyper1) => {
+                Arc::new(Http1::over(connections, dialer, engine.reuse))
+            }
+            (ClientChoice::Http, Driver::Raw1) => {
+                Arc::new(Raw1::over(connections, dialer, engine.reuse))
+            }
+            (ClientChoice::Http, Driver::Hyper2) => Arc::new(Http2::new(
+                connections,
+                engine.streams(),
+                dialer,
+                engine.reuse,
+            )),
+        }
     }
 
     /// Logins have a connection of their own: they never wait for the load's, nor the load for theirs.
     fn door(&self) -> Door {
         Door {
             logins: Arc::clone(&self.logins),
-            client: self.client.client(1),
+            client: self.client(1),
             rows: Arc::clone(&self.rows),
             draw: self.draw.clone(),
             timeout: self.plan.timeout,
@@ -220,13 +280,22 @@ impl Load {
     }
 }
 
-impl ClientChoice {
-    fn client(&self, connections: u32) -> Arc<dyn Client> {
-        match self {
-            Self::Http1 => Arc::new(Http1::new(connections)),
-            Self::Fake(client) => Arc::clone(client),
-        }
-    }
+/// What opens connections. `secure` says whether TLS will be spoken; where only arrivals will tell, it is made ready if
+/// it can be.
+fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Dialer, LoadError> {
+    let spoken = match engine.driver {
+        Driver::Hyper2 => Spoken::Http2,
+        Driver::Hyper1 => Spoken::Http1,
+        Driver::Raw1 if secure == Some(false) => Spoken::Http1,
+        Driver::Raw1 => return Err(LoadError::RawTls),
+    };
+    let config = || tls_config(&engine.tls, folder, spoken);
+    let tls = match secure {
+        Some(true) => Some(config()?),
+        None => config().ok(),
+        Some(false) => None,
+    };
+    Ok(Dialer::new(tls))
 }
 
 /// The engine's thread.

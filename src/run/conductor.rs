@@ -24,7 +24,7 @@ use super::step;
 use super::stop::{self, StopWatch};
 use super::taken::Taken;
 use super::victims::Victims;
-use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Values, watch_pressure};
+use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Sink, Values, watch_pressure};
 use crate::model::Undo;
 use crate::observe::{ObserveError, Observers};
 use crate::restore::{Ledger, told};
@@ -436,8 +436,8 @@ async fn drive(
 ) {
     let recorder = &bench.recorder;
     let failed = |why: String| recorder.record(Event::LoadFailed { why });
-    let mut running = match load.start(recorder.clock(), started_us, Box::new(recorder.requests()))
-    {
+    let sink = || Box::new(recorder.requests()) as Box<dyn Sink>;
+    let mut running = match load.start(recorder.clock(), started_us, sink) {
         Ok(running) => running,
         Err(error) => return failed(error.to_string()),
     };
@@ -449,7 +449,7 @@ async fn drive(
     let values: Values = around.clone();
     let zero = bench.until(bench.steps_zero_us);
     // A fake drill has no test bed that could be short of CPU.
-    let real = matches!(client, ClientChoice::Http1);
+    let real = matches!(client, ClientChoice::Http);
     let pressure = async {
         if real {
             watch_pressure(recorder.clock(), |event| recorder.record(event)).await;

@@ -58,6 +58,11 @@ impl Signals {
         Ok(())
     }
 
+    /// Waits for the first signal.
+    pub async fn first(&self) {
+        self.first.cancelled().await;
+    }
+
     /// The first signal that came, by name.
     #[must_use]
     pub fn heard(&self) -> Option<&'static str> {

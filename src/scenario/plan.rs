@@ -1,5 +1,6 @@
 //! The plan: a scenario as checked. What `plan.json` holds, and all that a run and its judge go by.
 
+mod engine;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::guards::Guards;
+pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
@@ -135,6 +137,12 @@ pub struct LoadPlan {
     pub data: Option<DataTable>,
     /// What arrivals do; one is chosen for each arrival by weight.
     pub journeys: Vec<JourneyPlan>,
+    /// When they come.
+    #[serde(default, skip_serializing_if = "engine::is_default")]
+    pub arrivals: Arrivals,
+    /// How they are generated.
+    #[serde(default, skip_serializing_if = "engine::is_default")]
+    pub engine: EnginePlan,
 }
 
 impl LoadPlan {

@@ -10,6 +10,7 @@ mod disk;
 mod doctor;
 mod guards;
 mod interrupts;
+mod load;
 mod plans;
 mod refusals;
 mod signals;

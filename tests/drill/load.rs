@@ -10,4 +10,7 @@ mod deadlines;
 mod fake;
 mod misbehaving;
 mod outcomes;
+mod reuse;
+mod shards;
+mod tls;
 mod users;

@@ -31,6 +31,15 @@ fn is_own_shortage(error: &io::Error) -> bool {
     })
 }
 
+/// The outcome of a TLS handshake that failed on an open connection.
+pub(super) fn of_handshake(error: &io::Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Outcome::Reset,
+        ErrorKind::TimedOut => Outcome::ConnectTimeout,
+        _ => Outcome::Tls,
+    }
+}
+
 /// The outcome of an exchange that broke off on an established connection.
 pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
     let mut next = Some(error);
@@ -44,6 +53,11 @@ pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
                 return Outcome::Protocol;
             }
             hung_up = hyper.is_canceled();
+        }
+        if let Some(h2) = error.downcast_ref::<h2::Error>()
+            && let Some(outcome) = of_stream_of_http2(h2)
+        {
+            return outcome;
         }
         if let Some(io) = error.downcast_ref::<io::Error>()
             && let Some(outcome) = of_stream(io)
@@ -61,7 +75,26 @@ pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
     }
 }
 
+/// A stream that the peer reset, or a connection that it gave up (RFC 9113, sections 5.4 and 6.8).
+fn of_stream_of_http2(error: &h2::Error) -> Option<Outcome> {
+    if error.is_io() {
+        error.get_io().and_then(of_stream)
+    } else if error.is_remote() && error.is_reset() {
+        Some(Outcome::Reset)
+    } else if error.is_remote() && error.is_go_away() {
+        Some(Outcome::Eof)
+    } else {
+        Some(Outcome::Protocol)
+    }
+}
+
 fn of_stream(error: &io::Error) -> Option<Outcome> {
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
+    {
+        return Some(Outcome::Tls);
+    }
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Some(Outcome::Reset),
         // Linux answers a write with EPIPE, not ECONNRESET, where a FIN had come before the RST.

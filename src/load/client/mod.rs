@@ -1,21 +1,29 @@
 //! What sends a request: one seam, a body for HTTP/1.1 over TCP and one for the fake stack.
 
-mod connection;
+mod dial;
 mod failure;
 mod fake;
 mod http1;
-mod pool;
+mod http2;
+mod pooled;
+mod tls;
 mod wire;
 
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderMap, Method};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
+pub(super) use dial::Dialer;
 pub use fake::FakeClient;
-pub use http1::Http1;
+pub(in crate::load) use http1::{Http1, Raw1};
+pub(in crate::load) use http2::Http2;
+pub use tls::TlsError;
+pub(super) use tls::{Spoken, config as tls_config};
 
 use crate::model::Outcome;
 
@@ -26,6 +34,8 @@ pub struct Destination {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Whether TLS is spoken there.
+    pub secure: bool,
 }
 
 /// One request, every variable filled in.
@@ -45,6 +55,21 @@ pub struct Outgoing {
     pub keep: usize,
     /// Where the client notes that it leaves.
     pub sent: Sent,
+}
+
+impl Outgoing {
+    /// Its whole address.
+    fn full_uri(&self) -> Result<Uri, http::Error> {
+        let scheme = if self.to.secure { "https" } else { "http" };
+        let host = self.headers.get(http::header::HOST);
+        let host = host.and_then(|h| h.to_str().ok()).unwrap_or(&self.to.host);
+        let target = self.target.path_and_query().map_or("/", |t| t.as_str());
+        Uri::builder()
+            .scheme(scheme)
+            .authority(host)
+            .path_and_query(target)
+            .build()
+    }
 }
 
 /// When the first byte of a request was written. Shared, so that it is known of a request that is cut, too.
@@ -91,4 +116,27 @@ pub trait Client: Send + Sync {
     /// Sends one request and reads its answer. Waiting for a connection and connecting are part of it. Gives up at
     /// `deadline`, with the outcome that says what was waited for.
     async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange;
+
+    /// What a person should know of what it did, once the load is over.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Reads a body to its last byte and keeps the first `keep` of them.
+async fn read(mut body: Incoming, keep: usize) -> Result<Body, Outcome> {
+    let mut kept = BytesMut::new();
+    let mut whole = true;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| failure::of_exchange(&e))?;
+        if let Some(data) = frame.data_ref() {
+            let room = keep - kept.len();
+            whole &= data.len() <= room;
+            kept.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
+    Ok(Body {
+        kept: kept.freeze(),
+        whole,
+    })
 }

@@ -1,4 +1,4 @@
-//! A TCP stream that notes when the first byte of a request is written.
+//! A stream to a server, plain or in TLS, that notes when the first byte of a request is written.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::Sent;
 
@@ -29,15 +30,22 @@ impl FirstWrite {
     }
 }
 
+/// What the bytes go through.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 /// The stream.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     first_write: FirstWrite,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             first_write: FirstWrite::default(),
@@ -47,6 +55,34 @@ impl Wire {
     pub(super) fn first_write(&self) -> FirstWrite {
         self.first_write.clone()
     }
+
+    /// Whether it is open, as far as is known, and nothing has come that was not read. Of TLS that cannot be told
+    /// without reading on.
+    pub(super) fn is_quiet(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(tcp) => {
+                let read = tcp.try_read(&mut [0]);
+                matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Stream::Tls(_) => true,
+        }
+    }
+}
+
+/// Calls the same on whichever stream it is.
+macro_rules! on_stream {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match &mut $self.stream {
+            Stream::Plain(tcp) => {
+                let $stream = Pin::new(tcp);
+                $call
+            }
+            Stream::Tls(tls) => {
+                let $stream = Pin::new(&mut **tls);
+                $call
+            }
+        }
+    };
 }
 
 impl AsyncRead for Wire {
@@ -55,7 +91,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        on_stream!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
@@ -65,7 +101,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = on_stream!(self, stream => stream.poll_write(cx, buf));
         self.first_write.note(&written);
         written
     }
@@ -75,20 +111,23 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = on_stream!(self, stream => stream.poll_write_vectored(cx, bufs));
         self.first_write.note(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(tcp) => tcp.is_write_vectored(),
+            Stream::Tls(tls) => tls.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        on_stream!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        on_stream!(self, stream => stream.poll_shutdown(cx))
     }
 }

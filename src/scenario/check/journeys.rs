@@ -151,7 +151,6 @@ impl Checker<'_> {
 
     fn request_url(&mut self, url: &At<String>, known: &Known) -> Template {
         let template = self.url(url, Place::Request(known));
-        self.only_plain_http(url.at, &template);
         let start = start(&template);
         if start.starts_with('/') && !known.base_url {
             let message = format!(

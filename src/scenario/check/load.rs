@@ -9,7 +9,7 @@ use crate::scenario::file::File;
 use crate::scenario::file::load::{
     Data, Load, ServedBy as ServedByFile, Stage as StageFile, Users as UsersFile,
 };
-use crate::scenario::plan::{DataTable, LoadPlan, ServedBy, Users};
+use crate::scenario::plan::{Arrivals, DataTable, LoadPlan, ServedBy, Users};
 use crate::scenario::shape::At;
 use crate::scenario::tree::Span;
 use crate::scenario::units::Period;
@@ -73,6 +73,8 @@ impl Checker<'_> {
             users,
             data,
             journeys,
+            arrivals: Arrivals::default(),
+            engine: self.engine(load),
         };
         // What stays unanswered for a whole timeout at the peak still fits, so that a plain hang ends as timeouts.
         let unanswered = (plan.schedule().peak() * timeout.as_secs_f64()).ceil() as u64;
@@ -201,18 +203,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn base_url(&mut self, url: &At<String>) -> Template {
-        let template = self.absolute_url(url, Place::Running);
-        self.only_plain_http(url.at, &template);
-        template
-    }
-
-    pub(super) fn only_plain_http(&mut self, at: Span, template: &Template) {
-        if super::calls::start(template).starts_with("https://") {
-            self.problems.push(
-                Problem::not_supported(at, "load over `https`")
-                    .help("aim at a port that speaks plain HTTP"),
-            );
-        }
+        self.absolute_url(url, Place::Running)
     }
 
     fn users(&mut self, users: &UsersFile, known: &mut Known) -> Users {

@@ -4,6 +4,7 @@ mod actions;
 mod calls;
 mod compose_file;
 mod concurrency;
+mod engine;
 mod guards;
 mod journeys;
 mod load;

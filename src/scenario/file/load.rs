@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::exactly_one;
+use crate::scenario::plan::{Driver, Pacing};
 use crate::scenario::shape::{At, Named};
 use crate::scenario::units::{ArrivalRate, Period, Text};
 
@@ -23,6 +24,10 @@ pub(in crate::scenario) struct Load {
     pub(in crate::scenario) timeout: Option<At<Period>>,
     /// The connections.
     pub(in crate::scenario) connections: Option<Connections>,
+    /// TLS, where an address is https.
+    pub(in crate::scenario) tls: Option<At<Tls>>,
+    /// How the load is generated.
+    pub(in crate::scenario) engine: Option<Engine>,
     /// Most requests unanswered at once: peak rate × timeout + connections unless set.
     pub(in crate::scenario) in_flight: Option<At<u64>>,
     /// Response headers that say who answered.
@@ -59,6 +64,40 @@ pub(in crate::scenario) struct Connections {
     /// Most open at once: 256 unless set.
     #[schemars(range(min = 1))]
     pub(in crate::scenario) max: Option<At<u32>>,
+    /// Oldest that one may be to get another request: without it, keep-alive hides what DNS and load balancers do.
+    pub(in crate::scenario) max_age: Option<At<Period>>,
+    /// Send an idempotent request once more whose reused connection dies before any byte of an answer: false unless set.
+    pub(in crate::scenario) stale_retry: Option<bool>,
+    /// HTTP/2: most requests at a time on each: 100 unless set.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) streams: Option<At<u32>>,
+}
+
+/// How TLS is spoken. Paths are relative to the scenario's folder.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Tls {
+    /// Certificates that are trusted, in PEM form, in place of this machine's.
+    pub(in crate::scenario) ca: Option<At<String>>,
+    /// Client certificate, in PEM form.
+    pub(in crate::scenario) cert: Option<At<String>>,
+    /// Its private key, in PEM form.
+    pub(in crate::scenario) key: Option<At<String>>,
+    /// Trust whoever answers: false unless set.
+    pub(in crate::scenario) insecure: Option<bool>,
+}
+
+/// How the load is generated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Engine {
+    /// What speaks: `hyper1` unless set.
+    pub(in crate::scenario) driver: Option<Driver>,
+    /// How closely arrivals keep to their times: precise up to 5,000/s a thread, by ticks of 0.5 ms above, unless set.
+    pub(in crate::scenario) pacing: Option<Pacing>,
+    /// Threads that send: one for each 20,000/s, on at most half of the cores, unless set.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) shards: Option<At<u32>>,
 }
 
 /// Response headers that say who answered.

@@ -1,5 +1,7 @@
 //! What the harness itself may have caused, and how to judge it both ways.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Outcome, RequestRecord};
 
 const SECOND_US: i64 = 1_000_000;
@@ -20,46 +22,80 @@ pub struct Doubt {
 }
 
 /// Due and on time in one second.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Slice {
     due: u64,
     on_time: u64,
 }
 
 impl Slice {
+    fn add(&mut self, on_time: bool) {
+        self.due += 1;
+        self.on_time += u64::from(on_time);
+    }
+
     fn late(self) -> bool {
         (self.on_time as f64) < ON_TIME_SHARE * self.due as f64
     }
 }
 
-impl Doubt {
-    /// Finds the suspect slices: the seconds from `started_us` of which under 99 % of the due slots (or of all due
-    /// requests) left the pacer within 10 ms of their time, and the `starved` seconds, given by their begin.
+/// Whether the generator kept to its times, second by second from the load's start.
+#[derive(Debug, Clone)]
+pub struct Punctuality {
+    started_us: i64,
+    /// By the number of the second: its slots, and all its requests. Slots are looked at on their own too, or the many
+    /// later requests of journeys would hide late slots.
+    seconds: BTreeMap<i64, [Slice; 2]>,
+}
+
+impl Punctuality {
+    /// Of a load whose slot 0 is due at `started_us`.
     #[must_use]
-    pub fn new(requests: &[RequestRecord], started_us: i64, starved: &[i64]) -> Self {
-        let second = |due_us: i64| due_us.saturating_sub(started_us).div_euclid(SECOND_US);
-        let mut found: Vec<_> = starved
-            .iter()
-            .map(|from| (*from, from + SECOND_US))
-            .collect();
-        for slice in requests.chunk_by(|a, b| second(a.due_us) == second(b.due_us)) {
-            // Slots are looked at on their own too, or the many later requests of journeys would hide late slots.
-            let [mut slots, mut all] = [Slice::default(); 2];
-            for r in slice {
-                let on_time = r.left_us.is_some_and(|left| left - r.due_us <= ON_TIME_US);
-                for count in [(r.request == 0).then_some(&mut slots), Some(&mut all)]
-                    .into_iter()
-                    .flatten()
-                {
-                    count.due += 1;
-                    count.on_time += u64::from(on_time);
-                }
-            }
-            if slots.late() || all.late() {
-                let from = started_us + second(slice[0].due_us) * SECOND_US;
-                found.push((from, from + SECOND_US));
+    pub fn new(started_us: i64) -> Self {
+        Self {
+            started_us,
+            seconds: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a request in; their order does not matter.
+    pub fn add(&mut self, r: &RequestRecord) {
+        let second = r
+            .due_us
+            .saturating_sub(self.started_us)
+            .div_euclid(SECOND_US);
+        let on_time = r.left_us.is_some_and(|left| left - r.due_us <= ON_TIME_US);
+        let [slots, all] = self.seconds.entry(second).or_default();
+        if r.request == 0 {
+            slots.add(on_time);
+        }
+        all.add(on_time);
+    }
+
+    /// Takes in what another shard of the same load kept to.
+    pub fn merge(&mut self, other: &Self) {
+        for (second, theirs) in &other.seconds {
+            let ours = self.seconds.entry(*second).or_default();
+            for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                ours.due += theirs.due;
+                ours.on_time += theirs.on_time;
             }
         }
+    }
+
+    /// The suspect slices `[from, to)`, in order and apart: the seconds of which under 99 % of the due slots (or of all
+    /// due requests) left the pacer within 10 ms of their time, and the `starved` seconds, given by their begin.
+    #[must_use]
+    pub fn suspect(&self, starved: &[i64]) -> Vec<(i64, i64)> {
+        let late = self
+            .seconds
+            .iter()
+            .filter(|(_, of)| of.iter().any(|s| s.late()));
+        let begins = late.map(|(second, _)| self.started_us + second * SECOND_US);
+        let mut found: Vec<_> = begins
+            .chain(starved.iter().copied())
+            .map(|from| (from, from + SECOND_US))
+            .collect();
         found.sort_unstable();
         let mut slices: Vec<(i64, i64)> = Vec::new();
         for (from, to) in found {
@@ -68,9 +104,31 @@ impl Doubt {
                 _ => slices.push((from, to)),
             }
         }
+        slices
+    }
+
+    /// Requests due, and those that left on time, in the seconds that `[from_us, to_us)` touches.
+    #[must_use]
+    pub fn within(&self, from_us: i64, to_us: i64) -> (u64, u64) {
+        let second = |us: i64| (us - self.started_us).div_euclid(SECOND_US);
+        let touched = self.seconds.range(second(from_us)..=second(to_us - 1));
+        touched.fold((0, 0), |(due, on_time), (_, [_, all])| {
+            (due + all.due, on_time + all.on_time)
+        })
+    }
+}
+
+impl Doubt {
+    /// Finds the suspect slices ([`Punctuality::suspect`]) of a load that began at `started_us`.
+    #[must_use]
+    pub fn new(requests: &[RequestRecord], started_us: i64, starved: &[i64]) -> Self {
+        let mut punctuality = Punctuality::new(started_us);
+        for r in requests {
+            punctuality.add(r);
+        }
         let slots = requests.iter().filter(|r| r.request == 0);
         Self {
-            slices,
+            slices: punctuality.suspect(starved),
             slots: slots.clone().count() as u64,
             dropped: slots.filter(|r| r.outcome == Outcome::Dropped).count() as u64,
         }

@@ -141,7 +141,7 @@ impl Percentiles {
 }
 
 impl Counts {
-    fn add(&mut self, r: &RequestRecord, view: View<'_>) {
+    pub(super) fn add(&mut self, r: &RequestRecord, view: View<'_>) {
         self.asked += 1;
         *self.by_outcome.entry(r.outcome).or_default() += 1;
         let latency = r.latency_us();
@@ -160,6 +160,24 @@ impl Counts {
             if let Some(sent) = r.sent_us {
                 record(&mut self.service_time, r.done_us - sent);
             }
+        }
+    }
+
+    /// Takes in what was counted elsewhere.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.asked += other.asked;
+        self.good += other.good;
+        self.bad += other.bad;
+        for (outcome, n) in &other.by_outcome {
+            *self.by_outcome.entry(*outcome).or_default() += n;
+        }
+        for (ours, theirs) in [
+            (&mut self.latency, &other.latency),
+            (&mut self.service_time, &other.service_time),
+            (&mut self.good_latency, &other.good_latency),
+        ] {
+            ours.add(theirs)
+                .expect("a histogram without bounds grows to take any value");
         }
     }
 

@@ -11,7 +11,7 @@ use firedrill::model::{
     Lookup, Outcome, Rate, RequestRecord, Stage, Template, TemplateError, Variable,
 };
 use firedrill::scenario::plan::{
-    Body, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ServedBy,
+    Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ServedBy,
 };
 use firedrill::timeline::clock::Clock;
 use firedrill::timeline::event::NameTable;
@@ -86,6 +86,8 @@ pub(crate) fn plan(rate: f64, length: Duration, journeys: Vec<JourneyPlan>) -> L
         users: None,
         data: None,
         journeys,
+        arrivals: Arrivals::default(),
+        engine: EnginePlan::default(),
     }
 }
 
@@ -173,14 +175,14 @@ pub(crate) fn start(load: Load) -> (Running, Kept) {
     let kept = Kept::default();
     let clock = Clock::start();
     let running = load
-        .start(clock, clock.now_us() + 20_000, Box::new(kept.clone()))
+        .start(clock, clock.now_us() + 20_000, || Box::new(kept.clone()))
         .unwrap();
     (running, kept)
 }
 
 /// Runs a load over HTTP/1.1 to its end, and checks the books.
 pub(crate) async fn run(plan: LoadPlan, address: SocketAddr) -> (Ended, Kept) {
-    let (mut running, kept) = start(prepare(plan, &at(address), ClientChoice::Http1).unwrap());
+    let (mut running, kept) = start(prepare(plan, &at(address), ClientChoice::Http).unwrap());
     let ended = running.join().await;
     balanced(&ended, &kept);
     (ended, kept)

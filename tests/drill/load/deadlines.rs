@@ -23,12 +23,12 @@ async fn stalled(connections: u32, stall: Duration) -> (f64, f64) {
     );
     plan.connections = connections;
     plan.timeout = Duration::from_secs(5);
-    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     let clock = Clock::start();
     let started_us = clock.now_us() + 20_000;
     let kept = Kept::default();
     let mut running = load
-        .start(clock, started_us, Box::new(kept.clone()))
+        .start(clock, started_us, || Box::new(kept.clone()))
         .unwrap();
     bench::until("a quarter of the load", || kept.count() > 150).await;
     server.stall(true);
@@ -101,7 +101,7 @@ async fn those_who_wait_go_oldest_first() {
     );
     plan.connections = 1;
     plan.timeout = Duration::from_secs(10);
-    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     let (mut running, kept) = bench::start(load);
     sleep(Duration::from_millis(400)).await;
     server.stall(false);
@@ -137,7 +137,7 @@ async fn let_go_late(in_flight: u64, server: &Misbehaving) -> Kept {
     );
     plan.timeout = Duration::from_millis(500);
     plan.in_flight = in_flight;
-    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     let clock = Clock::start();
     let started_us = clock.now_us();
     let batches = vec![(started_us + 1_000_000, 0..100)];
@@ -217,7 +217,7 @@ async fn an_abort_cuts_what_is_unanswered() {
         vec![journey("j", [get("/ok"), get("/ok")])],
     );
     plan.timeout = Duration::from_secs(30);
-    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     let (mut running, kept) = bench::start(load);
     bench::until("requests on the wire", || server.seen().len() >= 20).await;
     running.abort();

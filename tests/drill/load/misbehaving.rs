@@ -26,6 +26,7 @@ struct Shared {
     /// While true, `/stall` and `/fifo` are not answered.
     stalled: watch::Sender<bool>,
     hang: AtomicBool,
+    accepted: AtomicUsize,
     open: AtomicUsize,
     most_open: AtomicUsize,
     /// The token that `/login` gives, and that `/private` wants.
@@ -48,6 +49,7 @@ impl Misbehaving {
             seen: Mutex::default(),
             stalled: watch::Sender::new(false),
             hang: AtomicBool::new(false),
+            accepted: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
             token: AtomicUsize::new(1),
@@ -95,6 +97,11 @@ impl Misbehaving {
         self.shared.token.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// How many connections were accepted so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn most_open(&self) -> usize {
         self.shared.most_open.load(Ordering::SeqCst)
     }
@@ -114,6 +121,7 @@ enum Next {
 
 impl Shared {
     async fn connection(self: Arc<Self>, mut stream: TcpStream) {
+        self.accepted.fetch_add(1, Ordering::SeqCst);
         let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_open.fetch_max(open, Ordering::SeqCst);
         // An error is the client's hanging up.
@@ -126,13 +134,18 @@ impl Shared {
     async fn converse(&self, stream: &mut TcpStream) -> io::Result<Next> {
         stream.set_nodelay(true)?;
         let mut buffer = Vec::new();
+        let mut answered = 0;
         loop {
             let Some(seen) = read_request(stream, &mut buffer).await? else {
                 return Ok(Next::Close);
             };
             self.seen.lock().unwrap().push(seen.clone());
+            if answered > 0 && seen.line.contains(" /once ") {
+                // Read, and never answered: what a server does that closes an idle connection a moment too late.
+                return Ok(Next::Close);
+            }
             match self.answer(stream, &seen).await? {
-                Next::Keep => {}
+                Next::Keep => answered += 1,
                 end => return Ok(end),
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use firedrill::load::{ClientChoice, LoadError};
 use firedrill::model::Outcome;
-use firedrill::scenario::plan::Expect;
+use firedrill::scenario::plan::{Driver, Expect};
 use tokio::net::TcpSocket;
 
 use super::bench::{self, get, journey, plan};
@@ -33,16 +33,23 @@ const CLASSES: &[(&str, Outcome)] = &[
 
 #[tokio::test]
 async fn every_class_is_counted_as_the_server_did_it() {
+    every_class(Driver::Hyper1).await;
+}
+
+#[tokio::test]
+async fn every_class_is_counted_by_hand_too() {
+    every_class(Driver::Raw1).await;
+}
+
+async fn every_class(driver: Driver) {
     let server = Misbehaving::start().await;
     let journeys = CLASSES
         .iter()
         .map(|(path, _)| journey(path, [get(path)]))
         .collect();
-    let (ended, kept) = bench::run(
-        plan(400.0, Duration::from_secs(3), journeys),
-        server.address,
-    )
-    .await;
+    let mut plan = plan(400.0, Duration::from_secs(3), journeys);
+    plan.engine.driver = driver;
+    let (ended, kept) = bench::run(plan, server.address).await;
     assert_eq!(ended.asked, 1200);
     let seen = server.by_path();
     for (index, (path, outcome)) in CLASSES.iter().enumerate() {
@@ -110,13 +117,20 @@ async fn what_never_got_a_connection() {
 
 #[tokio::test]
 async fn a_connection_seen_dead_is_replaced_and_nothing_is_sent_twice() {
-    let server = Misbehaving::start().await;
-    let journeys = vec![journey("silent", [get("/silent-close")])];
-    let mut plan = plan(40.0, Duration::from_secs(1), journeys);
-    plan.connections = 1;
-    let (_, kept) = bench::run(plan, server.address).await;
-    assert_eq!(kept.by_outcome(), BTreeMap::from([(Outcome::Ok, 40)]));
-    assert_eq!(server.seen().len(), 40);
+    for driver in [Driver::Hyper1, Driver::Raw1] {
+        let server = Misbehaving::start().await;
+        let journeys = vec![journey("silent", [get("/silent-close")])];
+        let mut plan = plan(40.0, Duration::from_secs(1), journeys);
+        plan.connections = 1;
+        plan.engine.driver = driver;
+        let (_, kept) = bench::run(plan, server.address).await;
+        assert_eq!(
+            kept.by_outcome(),
+            BTreeMap::from([(Outcome::Ok, 40)]),
+            "{driver:?}"
+        );
+        assert_eq!(server.seen().len(), 40, "{driver:?}");
+    }
 }
 
 #[tokio::test]
@@ -206,7 +220,7 @@ async fn addresses_may_change_under_way() {
         Duration::from_secs(1),
         vec![journey("j", [get("/ok")])],
     );
-    let load = bench::prepare(plan, &bench::at(first.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(first.address), ClientChoice::Http).unwrap();
     let (mut running, kept) = bench::start(load);
     bench::until("requests at the first server", || first.seen().len() > 20).await;
     running.readdress(&bench::at(second.address)).unwrap();
@@ -221,15 +235,11 @@ async fn addresses_may_change_under_way() {
 fn what_can_never_be_sent_is_refused_beforehand() {
     let refused = |journeys| {
         let plan = plan(1.0, Duration::from_secs(1), journeys);
-        bench::prepare(plan, &bench::nowhere(), ClientChoice::Http1)
+        bench::prepare(plan, &bench::nowhere(), ClientChoice::Http)
             .err()
             .unwrap()
     };
     let one = |url| refused(vec![journey("j", [get(url)])]);
-    assert!(matches!(
-        one("https://${addr:server}/"),
-        LoadError::Https { .. }
-    ));
     assert!(matches!(one("/${nobody}"), LoadError::Template { .. }));
     assert!(matches!(one("/${row.x}"), LoadError::Template { .. }));
     assert!(matches!(one("ftp://x/"), LoadError::Url { .. }));
@@ -248,9 +258,9 @@ fn what_can_never_be_sent_is_refused_beforehand() {
     let mut idle = journey("j", [get("/")]);
     idle.weight = 0;
     assert!(matches!(refused(vec![idle]), LoadError::NoJourney));
-    let message = one("https://${addr:server}/").to_string();
+    let message = one("ftp://${addr:server}/").to_string();
     assert!(
-        message.contains("journey j, GET https://${addr:server}/"),
+        message.contains("journey j, GET ftp://${addr:server}/"),
         "{message}"
     );
 }

@@ -46,7 +46,7 @@ async fn users_log_in_before_and_again_on_401() {
         vec![journey("j", [private()])],
     );
     plan.users = Some(users(3));
-    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http1).unwrap();
+    let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     load.login().await.unwrap();
     let logins: Vec<_> = server.seen().iter().map(|s| s.body.clone()).collect();
     assert_eq!(logins.len(), 3);
@@ -84,18 +84,14 @@ async fn a_login_that_fails_is_told() {
     );
     plan.users = Some(users(2));
     plan.users.as_mut().unwrap().login[0].url = bench::text("/status/403");
-    let load = bench::prepare(
-        plan.clone(),
-        &bench::at(server.address),
-        ClientChoice::Http1,
-    )
-    .unwrap();
+    let load =
+        bench::prepare(plan.clone(), &bench::at(server.address), ClientChoice::Http).unwrap();
     let error = load.login().await.unwrap_err();
     assert!(matches!(error, LoadError::Login { user: 0, .. }), "{error}");
     assert!(error.to_string().contains("http_4xx"), "{error}");
     // And without a login there is no start.
     let clock = firedrill::timeline::clock::Clock::start();
-    let started = load.start(clock, 0, Box::new(bench::Kept::default()));
+    let started = load.start(clock, 0, || Box::new(bench::Kept::default()));
     assert!(matches!(started, Err(LoadError::NotLoggedIn)));
 }
 

@@ -5,54 +5,54 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Destination;
-use super::connection::Connection;
+use super::Link;
+use crate::load::client::Destination;
 
 /// All connections of one client.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(in crate::load) struct Pool<L: Link> {
     max: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Places taken: by idle connections and by leases.
-    taken: usize,
-    /// Oldest first.
-    idle: Vec<Connection>,
-    /// Oldest first. Some may have given up.
-    waiting: VecDeque<Waiter>,
+    state: Mutex<State<L>>,
 }
 
 #[derive(Debug)]
-struct Waiter {
+struct State<L: Link> {
+    /// Places taken: by idle connections and by leases.
+    taken: usize,
+    /// Oldest first.
+    idle: Vec<L>,
+    /// Oldest first. Some may have given up.
+    waiting: VecDeque<Waiter<L>>,
+}
+
+#[derive(Debug)]
+struct Waiter<L: Link> {
     to: Arc<Destination>,
-    grant: oneshot::Sender<Lease>,
+    grant: oneshot::Sender<Lease<L>>,
 }
 
 /// A place among the connections, with or without one on it. Given back when dropped, with what is on it.
 #[derive(Debug)]
-pub(super) struct Lease {
-    pool: Arc<Pool>,
-    connection: Option<Connection>,
+pub(super) struct Lease<L: Link> {
+    pool: Arc<Pool<L>>,
+    connection: Option<L>,
     /// False once the place went to somebody else.
     held: bool,
 }
 
-impl Lease {
+impl<L: Link> Lease<L> {
     /// The connection on it; the place is kept.
-    pub(super) fn take(&mut self) -> Option<Connection> {
+    pub(super) fn take(&mut self) -> Option<L> {
         self.connection.take()
     }
 
     /// Puts a connection that can be used again on it.
-    pub(super) fn put(&mut self, connection: Connection) {
+    pub(super) fn put(&mut self, connection: L) {
         self.connection = Some(connection);
     }
 }
 
-impl Drop for Lease {
+impl<L: Link> Drop for Lease<L> {
     fn drop(&mut self) {
         if self.held {
             let connection = self.connection.take();
@@ -61,18 +61,22 @@ impl Drop for Lease {
     }
 }
 
-impl Pool {
+impl<L: Link> Pool<L> {
     /// A pool of at most `max` connections, at least one.
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                taken: 0,
+                idle: Vec::new(),
+                waiting: VecDeque::new(),
+            }),
         })
     }
 
     /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits,
     /// oldest first.
-    pub(super) async fn lease(self: &Arc<Self>, to: &Arc<Destination>) -> Lease {
+    pub(super) async fn lease(self: &Arc<Self>, to: &Arc<Destination>) -> Lease<L> {
         let granted = {
             let mut state = self.state();
             // The youngest idle connection is the least likely to be closed by the peer meanwhile.
@@ -102,7 +106,7 @@ impl Pool {
     }
 
     /// A connection has ended: if it was idle, its place is free.
-    pub(super) fn ended(self: &Arc<Self>, id: u64) {
+    pub(in crate::load::client) fn ended(self: &Arc<Self>, id: u64) {
         let dead = {
             let mut state = self.state();
             let at = state.idle.iter().position(|c| c.id() == id);
@@ -115,7 +119,7 @@ impl Pool {
     }
 
     /// Hands a place on to the oldest who still waits, or keeps it.
-    fn give(self: &Arc<Self>, mut connection: Option<Connection>) {
+    fn give(self: &Arc<Self>, mut connection: Option<L>) {
         loop {
             let waiter = {
                 let mut state = self.state();
@@ -141,7 +145,7 @@ impl Pool {
         }
     }
 
-    fn place(self: &Arc<Self>, connection: Option<Connection>) -> Lease {
+    fn place(self: &Arc<Self>, connection: Option<L>) -> Lease<L> {
         Lease {
             pool: Arc::clone(self),
             connection,
@@ -149,7 +153,7 @@ impl Pool {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,17 +165,19 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::load::client::http1::Connection;
 
     fn somewhere() -> Arc<Destination> {
         Arc::new(Destination {
             host: "somewhere.invalid".into(),
             port: 80,
+            secure: false,
         })
     }
 
     #[tokio::test(start_paused = true)]
     async fn beyond_the_limit_the_oldest_is_first() {
-        let pool = Pool::new(1);
+        let pool = Pool::<Connection>::new(1);
         let to = somewhere();
         let first = pool.lease(&to).await;
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -197,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_gave_up_takes_no_place() {
-        let pool = Pool::new(1);
+        let pool = Pool::<Connection>::new(1);
         let to = somewhere();
         let first = pool.lease(&to).await;
         for _ in 0..10_000 {

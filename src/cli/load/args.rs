@@ -1,0 +1,149 @@
+//! The arguments of `firedrill load`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::model::Rate;
+use crate::scenario::plan::{Driver, Pacing};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(in crate::cli) struct Load {
+    /// What to ask: http://HOST[:PORT]/PATH. ${n}, ${uuid} and ${env:NAME} may stand in it, in headers and in the body.
+    pub(super) url: String,
+    /// Open loop: so many arrivals a second, as in 5000/s, whatever the system does.
+    #[arg(
+        long,
+        short,
+        required_unless_present = "closed",
+        conflicts_with = "closed"
+    )]
+    pub(super) rate: Option<Rate>,
+    /// Closed loop: so many users, each of whom asks again when the answer has come. A slow system is asked less, so its
+    /// latencies are no user's who comes by the clock.
+    #[arg(long, value_name = "USERS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) closed: Option<u32>,
+    /// How long, after the warm-up.
+    #[arg(long = "for", short, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
+    pub(super) length: Duration,
+    /// Asked before, and counted apart.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
+    pub(super) warmup: Duration,
+    /// Limit on a request, from the time it was due.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
+    pub(super) timeout: Duration,
+    /// Most connections open at once: 256, or one for each user of a closed loop.
+    #[arg(long, short, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connections: Option<u32>,
+    /// Most requests unanswered at once before more are shed: rate × timeout + connections unless given.
+    #[arg(long, value_name = "REQUESTS")]
+    pub(super) in_flight: Option<u64>,
+    /// Method: GET, or POST with a body.
+    #[arg(long, short = 'X')]
+    pub(super) method: Option<String>,
+    /// A header; may be repeated.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    pub(super) headers: Vec<(String, String)>,
+    /// The body, as it stands.
+    #[arg(long, short = 'd', conflicts_with = "body_file")]
+    pub(super) body: Option<String>,
+    /// A file that holds the body.
+    #[arg(long, value_name = "FILE")]
+    pub(super) body_file: Option<PathBuf>,
+    /// The status that is ok, in place of 2xx and 304.
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..600))]
+    pub(super) expect: Option<u16>,
+    /// An answer later than this is bad.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) within: Option<Duration>,
+    /// How closely requests keep to their times: precise up to 5,000/s a thread, by ticks of 0.5 ms above.
+    #[arg(long, value_enum, default_value_t = PacingArg::Auto)]
+    pub(super) pacing: PacingArg,
+    /// Threads that send, each with connections of its own: one for each 20,000/s, on at most half of the cores.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) shards: Option<u32>,
+    /// What speaks: HTTP/1.1 by hyper, HTTP/2 by hyper, or plain HTTP/1.1 by hand for the highest rates.
+    #[arg(long, value_enum, default_value_t = DriverArg::Hyper1)]
+    pub(super) driver: DriverArg,
+    /// HTTP/2: most requests at a time on each connection.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) streams: Option<u32>,
+    /// Oldest that a connection may be to get another request.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) max_age: Option<Duration>,
+    /// Send an idempotent request once more whose reused connection dies before any byte of an answer.
+    #[arg(long)]
+    pub(super) stale_retry: bool,
+    /// https: certificates that are trusted, in PEM form, in place of this machine's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// https: client certificate, in PEM form.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(super) cert: Option<PathBuf>,
+    /// https: its private key, in PEM form.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// https: trust whoever answers.
+    #[arg(long, conflicts_with = "ca")]
+    pub(super) insecure: bool,
+    /// Seed of `${uuid}`.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// What to print at the end.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+const EXIT_CODES: &str = "Exit codes:\n  \
+    0    it was measured, whatever the answers were\n  \
+    2    usage error: nothing was sent\n  \
+    3    inconclusive: nobody answered, or the generator or its machine was in trouble\n  \
+    129, 130, 143  hang-up, Ctrl-C, SIGTERM: what was measured until then is printed";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Format {
+    Text,
+    /// `load` as in result.json.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PacingArg {
+    Auto,
+    Precise,
+    Tick,
+}
+
+impl From<PacingArg> for Pacing {
+    fn from(arg: PacingArg) -> Self {
+        match arg {
+            PacingArg::Auto => Self::Auto,
+            PacingArg::Precise => Self::Precise,
+            PacingArg::Tick => Self::Tick,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum DriverArg {
+    Hyper1,
+    Hyper2,
+    Raw1,
+}
+
+impl From<DriverArg> for Driver {
+    fn from(arg: DriverArg) -> Self {
+        match arg {
+            DriverArg::Hyper1 => Self::Hyper1,
+            DriverArg::Hyper2 => Self::Hyper2,
+            DriverArg::Raw1 => Self::Raw1,
+        }
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}

@@ -1,0 +1,130 @@
+//! From the arguments of `firedrill load` to a load.
+
+use std::path::PathBuf;
+
+use super::args::Load as Args;
+use crate::model::{Rate, Stage, Template, TemplateError};
+use crate::scenario::plan::{
+    Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ReusePlan,
+    TlsPlan,
+};
+
+/// Name of the one journey.
+pub(super) const JOURNEY: &str = "load";
+
+/// Connections of an open loop unless said otherwise.
+const CONNECTIONS: u32 = 256;
+
+/// Why no load can be made of the arguments.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlanError {
+    #[error("{what}: {source}")]
+    Template { what: String, source: TemplateError },
+    #[error("--body-file {}: {source}", path.display())]
+    Body {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{0}: a load of nothing; ask for more than 0/s, for longer than 0s")]
+    Nothing(&'static str),
+}
+
+/// The load that the arguments describe.
+pub(super) fn plan(args: &Args) -> Result<LoadPlan, PlanError> {
+    if args.length.is_zero() {
+        return Err(PlanError::Nothing("--for"));
+    }
+    if args.timeout.is_zero() {
+        return Err(PlanError::Nothing("--timeout"));
+    }
+    let rate = args
+        .rate
+        .unwrap_or_else(|| Rate::per_second(0.0).expect("0 is a rate"));
+    if args.closed.is_none() && rate.get() == 0.0 {
+        return Err(PlanError::Nothing("--rate"));
+    }
+    let connections = args.connections.or(args.closed).unwrap_or(CONNECTIONS);
+    let unanswered = (rate.get() * args.timeout.as_secs_f64()).ceil() as u64;
+    let most = unanswered
+        .saturating_add(connections.into())
+        .max(args.closed.map_or(0, u64::from));
+    Ok(LoadPlan {
+        base_url: None,
+        warmup: args.warmup,
+        stages: vec![Stage {
+            from: rate,
+            to: rate,
+            length: args.length,
+        }],
+        timeout: args.timeout,
+        connections,
+        in_flight: args.in_flight.unwrap_or(most),
+        served_by: None,
+        headers: Vec::new(),
+        users: None,
+        data: None,
+        journeys: vec![JourneyPlan {
+            name: JOURNEY.to_owned(),
+            weight: 1,
+            base_url: None,
+            items: vec![JourneyItem::Request(request(args)?)],
+        }],
+        arrivals: args.closed.map_or(Arrivals::Even, Arrivals::Closed),
+        engine: EnginePlan {
+            driver: args.driver.into(),
+            streams: args.streams,
+            tls: TlsPlan {
+                ca: args.ca.clone(),
+                identity: args.cert.clone().zip(args.key.clone()),
+                insecure: args.insecure,
+            },
+            reuse: ReusePlan {
+                max_age: args.max_age,
+                stale_retry: args.stale_retry,
+            },
+            pacing: args.pacing.into(),
+            shards: args.shards,
+        },
+    })
+}
+
+fn request(args: &Args) -> Result<RequestPlan, PlanError> {
+    let template = |what: &str, text: &str| {
+        Template::parse(text).map_err(|source| PlanError::Template {
+            what: what.to_owned(),
+            source,
+        })
+    };
+    let headers = args
+        .headers
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), template(&format!("header {name}"), value)?)));
+    let headers: Vec<_> = headers.collect::<Result<_, PlanError>>()?;
+    let body = match (&args.body, &args.body_file) {
+        (Some(text), _) => Body::Text(template("--body", text)?),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map_err(|source| PlanError::Body {
+                path: path.clone(),
+                source,
+            })?;
+            Body::Text(Template::literal(text))
+        }
+        (None, None) => Body::Empty,
+    };
+    let method = args.method.clone().unwrap_or_else(|| {
+        let method = if body == Body::Empty { "GET" } else { "POST" };
+        method.to_owned()
+    });
+    Ok(RequestPlan {
+        method,
+        url: template("URL", &args.url)?,
+        headers,
+        body,
+        expect: Expect {
+            status: args.expect,
+            within: args.within,
+            ..Expect::default()
+        },
+        extract: Vec::new(),
+    })
+}

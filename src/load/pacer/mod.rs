@@ -1,0 +1,64 @@
+//! When arrivals are let go: at the times of the schedule, whatever the system under test does.
+
+mod by_clock;
+mod by_thread;
+mod slots;
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+
+pub use by_clock::ClockPacer;
+pub use by_thread::ThreadPacer;
+pub use slots::Slots;
+
+/// Lets slots go as they fall due.
+#[async_trait]
+pub trait Pacer: Send {
+    /// The next slots that are due, by their place in [`Slots`], in order and without a gap; `None` at the load's end.
+    /// Safe to cancel.
+    async fn next(&mut self) -> Option<Range<u64>>;
+}
+
+#[cfg(test)]
+mod testing {
+    use std::time::Duration;
+
+    use super::{Pacer, Slots};
+    use crate::model::{Rate, Schedule, Stage};
+    use crate::timeline::clock::Clock;
+
+    pub(super) fn slots(rate: f64, length: Duration) -> Slots {
+        let rate = Rate::per_second(rate).unwrap();
+        let stage = Stage {
+            from: rate,
+            to: rate,
+            length,
+        };
+        Slots::new(
+            Schedule::new(Duration::ZERO, &[stage]),
+            Clock::start(),
+            2_000,
+        )
+    }
+
+    /// Lets all of them go, and counts them.
+    pub(super) async fn all(pacer: &mut dyn Pacer, slots: &Slots) -> u64 {
+        let mut next = 0;
+        while let Some(batch) = pacer.next().await {
+            assert_eq!(batch.start, next, "no slot is left out or let go twice");
+            next = batch.end;
+            let now = slots.clock().now_us();
+            assert!(
+                slots.due_us(next - 1) <= now,
+                "slot {} let go at {now}",
+                next - 1
+            );
+        }
+        assert!(
+            slots.clock().now_us() >= slots.end_us(),
+            "it ended before the load's end"
+        );
+        next
+    }
+}

@@ -1,0 +1,114 @@
+//! Which arrivals there are, and when each is due.
+
+use std::sync::Arc;
+
+use crate::model::Schedule;
+use crate::timeline::clock::Clock;
+
+/// The slots of a load, or those of one of its shards, and when they are due. A slot's place counts from 0 without gaps;
+/// its number is unique in the whole load. Of `m` shards, shard `s` has the slots whose number is `s` modulo `m`.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    schedule: Arc<Schedule>,
+    clock: Clock,
+    started_us: i64,
+    shard: u64,
+    shards: u64,
+}
+
+impl Slots {
+    /// The slots of `schedule`, slot 0 due at `started_us` (µs since `clock`'s zero).
+    #[must_use]
+    pub fn new(schedule: Schedule, clock: Clock, started_us: i64) -> Self {
+        Self {
+            schedule: Arc::new(schedule),
+            clock,
+            started_us,
+            shard: 0,
+            shards: 1,
+        }
+    }
+
+    /// Those of one of `shards` shards.
+    pub(in crate::load) fn of_shard(&self, shard: u64, shards: u64) -> Self {
+        Self {
+            shard,
+            shards: shards.max(1),
+            ..self.clone()
+        }
+    }
+
+    /// The clock that they are due by.
+    pub(in crate::load) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// When the load begins, in µs since the run's zero.
+    pub(in crate::load) fn started_us(&self) -> i64 {
+        self.started_us
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let all = self.schedule.slots();
+        all.saturating_sub(self.shard).div_ceil(self.shards)
+    }
+
+    /// The number, in the whole load, of the slot at `place`.
+    #[must_use]
+    pub fn number(&self, place: u64) -> u64 {
+        place * self.shards + self.shard
+    }
+
+    /// When the slot at `place` is due, in µs since the run's zero; the load's end for places past the last.
+    #[must_use]
+    pub fn due_us(&self, place: u64) -> i64 {
+        if place < self.count() {
+            self.started_us + self.schedule.due_us(self.number(place))
+        } else {
+            self.end_us()
+        }
+    }
+
+    /// End of the load, in µs since the run's zero.
+    #[must_use]
+    pub fn end_us(&self) -> i64 {
+        let length = self.schedule.length().as_micros();
+        self.started_us + i64::try_from(length).unwrap_or(i64::MAX)
+    }
+
+    /// The first place from `next` on that is not due yet.
+    pub(super) fn not_due(&self, next: u64) -> u64 {
+        let now = self.clock.now_us();
+        let count = self.count();
+        let mut place = next;
+        while place < count && self.due_us(place) <= now {
+            place += 1;
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use crate::load::pacer::testing::slots;
+
+    proptest! {
+        #[test]
+        fn shards_share_out_every_slot_once(rate in 1.0..900.0f64, shards in 1u64..9) {
+            let whole = slots(rate, Duration::from_millis(700));
+            let mut seen: Vec<_> = (0..shards)
+                .map(|shard| whole.of_shard(shard, shards))
+                .flat_map(|of| (0..of.count()).map(move |at| (of.number(at), of.due_us(at))).collect::<Vec<_>>())
+                .collect();
+            seen.sort_unstable();
+            let all: Vec<_> = (0..whole.count()).map(|n| (n, whole.due_us(n))).collect();
+            prop_assert_eq!(seen, all);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A load that was driven by itself, for a person on a terminal.
+
+use crate::judge::number;
+use crate::judge::result::{LoadResult, Percentiles, WindowFigures};
+
+use super::layout::{right, wrapped};
+
+/// Columns of the lines that may be long.
+const WIDTH: usize = 80;
+
+/// Asked, sent, good and bad, the percentiles, and whether the generator was well. `what` is what was asked for.
+#[must_use]
+pub fn load_text(load: &LoadResult, what: &str, url: &str) -> String {
+    let asked = load.windows.iter().filter(|w| !w.all.by_outcome.is_empty());
+    let windows = asked.map(|window| {
+        let length = window.to_us - window.from_us;
+        let seconds = length.max(1) as f64 / 1e6;
+        let head = format!("{:<10} {}\n", window.name, number::run_length(length));
+        head + &counts(&window.all, seconds) + &times(&window.all)
+    });
+    let windows: Vec<String> = windows.collect();
+    let lag = load.send_lag_p99_us.map_or_else(String::new, |us| {
+        format!("; p99 of requests let go {} after their time", fine(us))
+    });
+    let state = if load.suspect_slices.is_empty() {
+        "healthy".to_owned()
+    } else {
+        let slices = load.suspect_slices.iter();
+        let length: i64 = slices.map(|s| s.to_us - s.from_us).sum();
+        format!("in doubt for {}", number::limit(length))
+    };
+    format!(
+        "{url}   {what}\n\n{}\n{}",
+        windows.concat(),
+        wrapped("generator  ", &format!("{state}{lag}"), WIDTH)
+    )
+}
+
+/// What else there is to say of the generator.
+#[must_use]
+pub fn under_generator(line: &str, width: usize) -> String {
+    wrapped("           ", line, width)
+}
+
+fn counts(all: &WindowFigures, seconds: f64) -> String {
+    let asked: u64 = all.by_outcome.values().sum();
+    let line = |word: &str, n: u64, more: &str| {
+        let line = format!("{word:<10} {}   {more}", right(&number::count(n), 12));
+        line.trim_end().to_owned() + "\n"
+    };
+    let rate = |n: u64| format!("{:.1}/s", n as f64 / seconds);
+    let others: Vec<String> = all
+        .by_outcome
+        .iter()
+        .filter(|(outcome, _)| *outcome != "ok")
+        .map(|(outcome, n)| format!("{} {outcome}", number::count(*n)))
+        .collect();
+    let share = all.bad as f64 / all.requests.max(1) as f64;
+    let mut more = if all.bad > 0 {
+        number::share(share)
+    } else {
+        String::new()
+    };
+    if !others.is_empty() {
+        more = format!("{more}: {}", others.join(", "));
+    }
+    line("asked", asked, &rate(asked))
+        + &line("good", all.good, &rate(all.good))
+        + &line("bad", all.bad, more.trim_start_matches(": "))
+}
+
+/// Latency counts from the due time, so that no wait hides; service time from the first byte sent.
+fn times(all: &WindowFigures) -> String {
+    let line = |word: &str, cells: [String; 5]| {
+        let cells: Vec<String> = cells.iter().map(|c| right(c, 10)).collect();
+        format!("{word:<10} {}\n", cells.join(" "))
+            .trim_end()
+            .to_owned()
+            + "\n"
+    };
+    let of = |p: &Percentiles| {
+        [p.p50, p.p90, p.p99, p.p999, p.max].map(|us| us.map_or_else(|| "-".to_owned(), fine))
+    };
+    let names = ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
+    line("", names)
+        + &line("latency", of(&all.latency_us))
+        + &line("service", of(&all.service_time_us))
+}
+
+/// A time with the digits that were measured: `0.213 ms`, `4.07 ms`, `1.25 s`.
+fn fine(us: i64) -> String {
+    let ms = us as f64 / 1e3;
+    match us {
+        ..10_000 => format!("{ms:.3} ms"),
+        10_000..100_000 => format!("{ms:.2} ms"),
+        100_000..1_000_000 => format!("{ms:.1} ms"),
+        _ => format!("{:.3} s", ms / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::judge::result::{SuspectSlice, WindowResult};
+
+    #[test]
+    fn a_person_sees_what_was_asked_and_what_came_of_it() {
+        let times = |p50| Percentiles {
+            p50: Some(p50),
+            p90: Some(950),
+            p99: Some(23_400),
+            p999: Some(640_000),
+            max: Some(1_250_000),
+        };
+        let all = WindowFigures {
+            requests: 150_000,
+            good: 149_990,
+            bad: 10,
+            by_outcome: BTreeMap::from([
+                ("ok".to_owned(), 149_990),
+                ("http_5xx".to_owned(), 8),
+                ("reset".to_owned(), 2),
+            ]),
+            latency_us: times(213),
+            service_time_us: times(180),
+        };
+        let load = LoadResult {
+            started_us: 50_000,
+            steps_zero_us: 50_000,
+            arrivals: 150_000,
+            asked: 150_000,
+            sent: 150_000,
+            not_reached: Some(0),
+            achieved_rate: 5_000.0,
+            send_lag_p99_us: Some(61),
+            dropped: 0,
+            suspect_slices: vec![SuspectSlice {
+                from_us: 3_050_000,
+                to_us: 4_050_000,
+                due: 5_000,
+                on_time: 4_000,
+                starved: false,
+            }],
+            windows: vec![WindowResult {
+                name: "run".to_owned(),
+                from_us: 50_000,
+                to_us: 30_050_000,
+                all,
+                journeys: BTreeMap::new(),
+            }],
+        };
+        insta::assert_snapshot!(load_text(
+            &load,
+            "5000/s, open loop",
+            "http://127.0.0.1:8080/"
+        ));
+    }
+}
