@@ -10,7 +10,7 @@ use crate::timeline::tally::{Counts, LoadTally, Percentiles as Times, WindowTall
 use super::case::Case;
 use super::evidence::Evidence;
 use super::number;
-use super::result::{LoadResult, Percentiles, SuspectSlice, WindowFigures, WindowResult};
+use super::result::{LoadResult, Pause, Percentiles, SuspectSlice, WindowFigures, WindowResult};
 
 /// A request left on time if no later than this, µs.
 const ON_TIME_US: i64 = 10_000;
@@ -32,6 +32,7 @@ pub(super) fn load(recorded: &Evidence<'_>) -> Option<LoadResult> {
         achieved_rate: (sent as f64 / seconds * 1e3).round() / 1e3,
         send_lag_p99_us: send_lag(requests),
         dropped: case.doubt.dropped,
+        pauses: pauses(&case.doubt.pauses),
         suspect_slices: case
             .doubt
             .slices
@@ -51,6 +52,13 @@ fn send_lag(requests: &[RequestRecord]) -> Option<i64> {
         }
     }
     (!lags.is_empty()).then(|| whole(lags.value_at_quantile(0.99)))
+}
+
+fn pauses(found: &[(i64, i64)]) -> Vec<Pause> {
+    let found = found.iter();
+    found
+        .map(|&(from_us, to_us)| Pause { from_us, to_us })
+        .collect()
 }
 
 fn suspect(case: &Case<'_>, (from_us, to_us): (i64, i64)) -> SuspectSlice {
@@ -121,6 +129,7 @@ pub fn load_alone(tally: &LoadTally, span: LoadSpan, starved: &[i64]) -> LoadRes
         achieved_rate: (tally.sent as f64 / seconds * 1e3).round() / 1e3,
         send_lag_p99_us: lag,
         dropped: tally.dropped,
+        pauses: pauses(&tally.punctuality.pauses()),
         suspect_slices: slices.collect(),
         windows: vec![
             window(

@@ -184,8 +184,17 @@ fn trouble(case: &Case<'_>, suspect: u64) -> String {
     } else {
         " or the test bed starved of CPU"
     };
+    let zero_us = case.facts.load_started.map_or(0, |l| l.steps_zero_us);
+    let longest = case.doubt.pauses.iter().max_by_key(|(from, to)| to - from);
+    let paused = longest.map_or_else(String::new, |(from, to)| {
+        format!(
+            " (it paused {} at {})",
+            number::length(to - from),
+            number::moment(from - zero_us)
+        )
+    });
     format!(
-        "it could come out either way: {} requests are in doubt, the generator was late{starved} for {}",
+        "it could come out either way: {} requests are in doubt, the generator was late{starved} for {}{paused}",
         number::count(suspect),
         promise::secs(whole)
     )

@@ -339,10 +339,22 @@ pub struct LoadResult {
     pub send_lag_p99_us: Option<i64>,
     /// Requests never sent because the generator was late.
     pub dropped: u64,
+    /// When the generator let nothing go that fell due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// Stretches of whole seconds in which the generator or the test bed was in trouble.
     pub suspect_slices: Vec<SuspectSlice>,
     /// `warmup`, `baseline`, one for each step, `recovered`, `run`.
     pub windows: Vec<WindowResult>,
+}
+
+/// A stretch in which the generator let nothing go that fell due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {
+    /// Due time of the first request that it then let go over 10 ms late.
+    pub from_us: i64,
+    /// When it let requests go again.
+    pub to_us: i64,
 }
 
 /// One or more whole seconds whose requests are in doubt.

@@ -53,6 +53,7 @@ pub enum ClientChoice {
 /// A load that is ready to start.
 pub struct Load {
     plan: LoadPlan,
+    seed: u64,
     draw: Draw,
     rows: Arc<Rows>,
     program: Arc<Program>,
@@ -98,6 +99,7 @@ impl Load {
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
             plan,
+            seed,
             draw,
             rows,
             program,
@@ -144,17 +146,20 @@ impl Load {
         let wanted = self.plan.engine.shards(peak, cores);
         // Every shard needs a connection, and in a closed loop a user.
         let most = match self.plan.arrivals {
-            Arrivals::Even => self.plan.connections,
+            Arrivals::Even | Arrivals::Poisson => self.plan.connections,
             Arrivals::Closed(users) => self.plan.connections.min(users),
         };
         let shards = wanted.min(most).max(1);
-        let tick = self.plan.engine.tick(peak / f64::from(shards));
-        let tick_us = tick.map(|t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX));
+        let ticks = self.plan.engine.ticks(peak / f64::from(shards));
         let (begun, running) = self.build(&slots, shards, sink)?;
         for (engine, report) in begun {
             let failed = |thread| move |source| LoadError::Thread { thread, source };
-            let pacer =
-                ThreadPacer::start(engine.slots.clone(), tick_us).map_err(failed("pacer"))?;
+            let slots = engine.slots.clone();
+            let pacer: Box<dyn Pacer> = if ticks {
+                Box::new(ClockPacer::new(slots))
+            } else {
+                Box::new(ThreadPacer::start(slots).map_err(failed("pacer"))?)
+            };
             thread::Builder::new()
                 .name("firedrill-load".to_owned())
                 .spawn(move || drive(engine, pacer, report))
@@ -190,7 +195,11 @@ impl Load {
     /// The slots of this load, were it started so.
     #[must_use]
     pub fn slots(&self, clock: Clock, started_us: i64) -> Slots {
-        Slots::new(self.plan.schedule(), clock, started_us)
+        let slots = Slots::new(self.plan.schedule(), clock, started_us);
+        match self.plan.arrivals {
+            Arrivals::Even | Arrivals::Closed(_) => slots,
+            Arrivals::Poisson => slots.at_random(self.seed),
+        }
     }
 
     fn build(
@@ -217,7 +226,7 @@ impl Load {
             plan.connections = part_u32(plan.connections);
             plan.in_flight = part(plan.in_flight);
             let closed = match plan.arrivals {
-                Arrivals::Even => None,
+                Arrivals::Even | Arrivals::Poisson => None,
                 Arrivals::Closed(users) => Some(part_u32(users)),
             };
             let slots = slots.of_shard(shard.into(), shards.into());
@@ -299,14 +308,14 @@ fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Di
 }
 
 /// The engine's thread.
-fn drive(engine: Engine, pacer: ThreadPacer, report: oneshot::Sender<Ended>) {
+fn drive(engine: Engine, pacer: Box<dyn Pacer>, report: oneshot::Sender<Ended>) {
     go_first();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(engine.run(Box::new(pacer)));
+            let ended = runtime.block_on(engine.run(pacer));
             // A name that is still being resolved must not hold up the end of the run.
             runtime.shutdown_background();
             ended

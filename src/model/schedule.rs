@@ -103,7 +103,13 @@ impl Schedule {
     /// When slot `n` is due, in µs since the load's start; the end of the load for slots past it.
     #[must_use]
     pub fn due_us(&self, n: u64) -> i64 {
-        let n = n as f64;
+        self.due_at(n as f64)
+    }
+
+    /// When the integral of the rate reaches `n` arrivals (a fraction counts), in µs since the load's start; the end of the
+    /// load where it never does.
+    #[must_use]
+    pub fn due_at(&self, n: f64) -> i64 {
         let holder = self.stages.iter().rev().find(|p| p.before <= n + 1e-9);
         let Some(placed) = holder else { return 0 };
         let t = placed.begins + placed.stage.seconds_until(n - placed.before);

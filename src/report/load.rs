@@ -136,6 +136,7 @@ mod tests {
             achieved_rate: 5_000.0,
             send_lag_p99_us: Some(61),
             dropped: 0,
+            pauses: Vec::new(),
             suspect_slices: vec![SuspectSlice {
                 from_us: 3_050_000,
                 to_us: 4_050_000,

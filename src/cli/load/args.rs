@@ -25,6 +25,9 @@ pub(in crate::cli) struct Load {
     /// latencies are no user's who comes by the clock.
     #[arg(long, value_name = "USERS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) closed: Option<u32>,
+    /// Open loop: when arrivals come, evenly or at random (a Poisson process, drawn by the seed).
+    #[arg(long, value_enum, default_value_t = ArrivalsArg::Even, conflicts_with = "closed")]
+    pub(super) arrivals: ArrivalsArg,
     /// How long, after the warm-up.
     #[arg(long = "for", short, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
     pub(super) length: Duration,
@@ -58,7 +61,7 @@ pub(in crate::cli) struct Load {
     /// An answer later than this is bad.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(super) within: Option<Duration>,
-    /// How closely requests keep to their times: precise up to 5,000/s a thread, by ticks of 0.5 ms above.
+    /// How closely requests keep to their times: precise up to 5,000/s a thread, by ticks of 1 ms above.
     #[arg(long, value_enum, default_value_t = PacingArg::Auto)]
     pub(super) pacing: PacingArg,
     /// Threads that send, each with connections of its own: one for each 20,000/s, on at most half of the cores.
@@ -88,7 +91,7 @@ pub(in crate::cli) struct Load {
     /// https: trust whoever answers.
     #[arg(long, conflicts_with = "ca")]
     pub(super) insecure: bool,
-    /// Seed of `${uuid}`.
+    /// Seed of random arrivals and of ${uuid}.
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     /// What to print at the end.
@@ -107,6 +110,12 @@ pub(in crate::cli) enum Format {
     Text,
     /// `load` as in result.json.
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ArrivalsArg {
+    Even,
+    Poisson,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::Load as Args;
+use super::args::{ArrivalsArg, Load as Args};
 use crate::model::{Rate, Stage, Template, TemplateError};
 use crate::scenario::plan::{
     Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ReusePlan,
@@ -69,7 +69,11 @@ pub(super) fn plan(args: &Args) -> Result<LoadPlan, PlanError> {
             base_url: None,
             items: vec![JourneyItem::Request(request(args)?)],
         }],
-        arrivals: args.closed.map_or(Arrivals::Even, Arrivals::Closed),
+        arrivals: match (args.closed, args.arrivals) {
+            (Some(users), _) => Arrivals::Closed(users),
+            (None, ArrivalsArg::Even) => Arrivals::Even,
+            (None, ArrivalsArg::Poisson) => Arrivals::Poisson,
+        },
         engine: EnginePlan {
             driver: args.driver.into(),
             streams: args.streams,

@@ -1,4 +1,4 @@
-//! Pacing by tokio's clock.
+//! Pacing by tokio's clock: by ticks of a millisecond.
 
 use std::ops::Range;
 
@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::{Pacer, Slots};
 
-/// Paces by tokio's clock, to its millisecond; a paused clock paces, too.
+/// Paces by the timers of the runtime that sends, which go by the millisecond: all that fell due in one goes at once, and no
+/// other thread has to be woken. A paused clock paces, too.
 #[derive(Debug)]
 pub struct ClockPacer {
     slots: Slots,
@@ -54,6 +55,20 @@ mod tests {
             seen = batch.end;
         }
         assert_eq!(seen, 15_000);
+    }
+
+    #[tokio::test]
+    async fn many_go_at_once_and_none_early() {
+        let slots = slots(20_000.0, Duration::from_millis(300));
+        let mut pacer = ClockPacer::new(slots.clone());
+        let (mut next, mut batches) = (0, 0);
+        while let Some(batch) = pacer.next().await {
+            assert_eq!(batch.start, next);
+            (next, batches) = (batch.end, batches + 1);
+            assert!(slots.due_us(next - 1) <= slots.clock().now_us());
+        }
+        assert_eq!(next, 6_000);
+        assert!(batches <= 303, "{batches} wake-ups in 300 ms");
     }
 
     #[tokio::test(start_paused = true)]

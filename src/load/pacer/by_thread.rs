@@ -30,12 +30,11 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 const TIMER_SLACK_NS: NonZeroU64 = NonZeroU64::MIN;
 
 impl ThreadPacer {
-    /// Starts the thread. It wakes for every slot, or, with a `tick` in µs, at most once in each tick, for all that fell
-    /// due since: a wake-up costs more than a request does.
+    /// Starts the thread.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(slots: Slots, tick_us: Option<i64>) -> io::Result<Self> {
+    pub fn start(slots: Slots) -> io::Result<Self> {
         let (out, due) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -43,7 +42,7 @@ impl ThreadPacer {
             .name("firedrill-pacer".to_owned())
             .spawn(move || {
                 go_first();
-                pace(&slots, tick_us, &out, &stopped);
+                pace(&slots, &out, &stopped);
             })?;
         Ok(Self { due, stop })
     }
@@ -62,17 +61,12 @@ impl Pacer for ThreadPacer {
     }
 }
 
-fn pace(
-    slots: &Slots,
-    tick_us: Option<i64>,
-    out: &mpsc::UnboundedSender<Range<u64>>,
-    stop: &AtomicBool,
-) {
+fn pace(slots: &Slots, out: &mpsc::UnboundedSender<Range<u64>>, stop: &AtomicBool) {
     // Without it wake-ups come some 50 µs later, which the recording shows; nothing else depends on it.
     let _ = set_current_timer_slack(Some(TIMER_SLACK_NS));
-    let (mut next, mut wake) = (0, slots.due_us(0));
+    let mut next = 0;
     while !stop.load(Ordering::Relaxed) {
-        let wait = u64::try_from(wake - slots.clock().now_us()).unwrap_or(0);
+        let wait = u64::try_from(slots.due_us(next) - slots.clock().now_us()).unwrap_or(0);
         if wait > 0 {
             sleep(Duration::from_micros(wait).min(LONGEST_SLEEP));
             continue;
@@ -82,11 +76,6 @@ fn pace(
         if begin == next || out.send(begin..next).is_err() {
             return;
         }
-        let due = slots.due_us(next);
-        wake = match tick_us {
-            Some(tick) if next < slots.count() => (due.div_euclid(tick) + 1) * tick,
-            Some(_) | None => due,
-        };
     }
 }
 
@@ -110,23 +99,7 @@ mod tests {
     #[tokio::test]
     async fn the_thread_lets_every_slot_go_never_early() {
         let slots = slots(2_000.0, Duration::from_millis(300));
-        let mut pacer = ThreadPacer::start(slots.clone(), None).unwrap();
+        let mut pacer = ThreadPacer::start(slots.clone()).unwrap();
         assert_eq!(all(&mut pacer, &slots).await, 600);
-    }
-
-    #[tokio::test]
-    async fn ticks_let_every_slot_go_never_early_and_many_at_once() {
-        let slots = slots(20_000.0, Duration::from_millis(300));
-        let mut pacer = ThreadPacer::start(slots.clone(), Some(10_000)).unwrap();
-        let (mut next, mut batches) = (0, 0);
-        while let Some(batch) = pacer.next().await {
-            assert_eq!(batch.start, next);
-            next = batch.end;
-            batches += 1;
-            assert!(slots.due_us(next - 1) <= slots.clock().now_us());
-        }
-        assert_eq!(next, 6_000);
-        // One for the first slot, which is due between ticks, and one for each tick that the load touches.
-        assert!(batches <= 33, "{batches} wake-ups in 31 ticks");
     }
 }

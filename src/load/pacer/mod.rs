@@ -2,6 +2,7 @@
 
 mod by_clock;
 mod by_thread;
+mod poisson;
 mod slots;
 
 use std::ops::Range;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::poisson::Poisson;
 use crate::model::Schedule;
 use crate::timeline::clock::Clock;
 
@@ -14,6 +15,8 @@ pub struct Slots {
     started_us: i64,
     shard: u64,
     shards: u64,
+    /// Where arrivals come at random.
+    poisson: Option<Arc<Poisson>>,
 }
 
 impl Slots {
@@ -26,6 +29,17 @@ impl Slots {
             started_us,
             shard: 0,
             shards: 1,
+            poisson: None,
+        }
+    }
+
+    /// The same slots at random times, drawn by this seed: a Poisson process whose rate is the schedule's.
+    #[must_use]
+    pub fn at_random(self, seed: u64) -> Self {
+        let poisson = Poisson::new(seed, self.schedule.slots());
+        Self {
+            poisson: Some(Arc::new(poisson)),
+            ..self
         }
     }
 
@@ -34,6 +48,8 @@ impl Slots {
         Self {
             shard,
             shards: shards.max(1),
+            // A shard's own, so that shards need not wait for each other.
+            poisson: self.poisson.as_ref().map(|p| Arc::new(p.again())),
             ..self.clone()
         }
     }
@@ -65,7 +81,12 @@ impl Slots {
     #[must_use]
     pub fn due_us(&self, place: u64) -> i64 {
         if place < self.count() {
-            self.started_us + self.schedule.due_us(self.number(place))
+            let number = self.number(place);
+            let due_us = match &self.poisson {
+                None => self.schedule.due_us(number),
+                Some(poisson) => self.schedule.due_at(poisson.place(number)),
+            };
+            self.started_us + due_us
         } else {
             self.end_us()
         }
@@ -100,8 +121,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shards_share_out_every_slot_once(rate in 1.0..900.0f64, shards in 1u64..9) {
-            let whole = slots(rate, Duration::from_millis(700));
+        fn shards_share_out_every_slot_once(rate in 1.0..900.0f64, shards in 1u64..9, random: bool) {
+            let even = slots(rate, Duration::from_millis(700));
+            let whole = if random { even.at_random(7) } else { even };
             let mut seen: Vec<_> = (0..shards)
                 .map(|shard| whole.of_shard(shard, shards))
                 .flat_map(|of| (0..of.count()).map(move |at| (of.number(at), of.due_us(at))).collect::<Vec<_>>())

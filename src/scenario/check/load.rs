@@ -7,7 +7,8 @@ use crate::model::{Rate, Stage, Template};
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::load::{
-    Data, Load, ServedBy as ServedByFile, Stage as StageFile, Users as UsersFile,
+    Arrivals as ArrivalsFile, Data, Load, ServedBy as ServedByFile, Stage as StageFile,
+    Users as UsersFile,
 };
 use crate::scenario::plan::{Arrivals, DataTable, LoadPlan, ServedBy, Users};
 use crate::scenario::shape::At;
@@ -73,7 +74,10 @@ impl Checker<'_> {
             users,
             data,
             journeys,
-            arrivals: Arrivals::default(),
+            arrivals: match load.arrivals {
+                None | Some(ArrivalsFile::Even) => Arrivals::Even,
+                Some(ArrivalsFile::Poisson) => Arrivals::Poisson,
+            },
             engine: self.engine(load),
         };
         // What stays unanswered for a whole timeout at the peak still fits, so that a plain hang ends as timeouts.

@@ -24,6 +24,8 @@ pub(in crate::scenario) struct Load {
     pub(in crate::scenario) timeout: Option<At<Period>>,
     /// The connections.
     pub(in crate::scenario) connections: Option<Connections>,
+    /// When arrivals come: evenly unless set.
+    pub(in crate::scenario) arrivals: Option<Arrivals>,
     /// TLS, where an address is https.
     pub(in crate::scenario) tls: Option<At<Tls>>,
     /// How the load is generated.
@@ -55,6 +57,16 @@ pub(in crate::scenario) struct Stage {
     pub(in crate::scenario) ramp_to: Option<At<ArrivalRate>>,
     /// How long it lasts.
     pub(in crate::scenario) r#for: At<Period>,
+}
+
+/// When arrivals come.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::scenario) enum Arrivals {
+    /// Evenly spaced at the stage's rate.
+    Even,
+    /// At random times at the stage's rate: a Poisson process, drawn by the seed.
+    Poisson,
 }
 
 /// The connections.
@@ -93,7 +105,7 @@ pub(in crate::scenario) struct Tls {
 pub(in crate::scenario) struct Engine {
     /// What speaks: `hyper1` unless set.
     pub(in crate::scenario) driver: Option<Driver>,
-    /// How closely arrivals keep to their times: precise up to 5,000/s a thread, by ticks of 0.5 ms above, unless set.
+    /// How closely arrivals keep to their times: precise up to 5,000/s a thread, by ticks of 1 ms above, unless set.
     pub(in crate::scenario) pacing: Option<Pacing>,
     /// Threads that send: one for each 20,000/s, on at most half of the cores, unless set.
     #[schemars(range(min = 1))]

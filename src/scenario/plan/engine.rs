@@ -13,6 +13,8 @@ pub enum Arrivals {
     /// Open loop: by the schedule, evenly, whatever the system under test does.
     #[default]
     Even,
+    /// Open loop: by the schedule's rate, at random times drawn by the seed (a Poisson process).
+    Poisson,
     /// Closed loop: so many users, each of whom arrives again when the last answer has come. A slow system is asked less.
     Closed(u32),
 }
@@ -26,7 +28,7 @@ pub enum Pacing {
     Auto,
     /// Each at its own time.
     Precise,
-    /// All that fell due, once in each half millisecond: cheaper at high rates.
+    /// All that fell due, once in each millisecond: cheaper at high rates.
     Tick,
 }
 
@@ -93,8 +95,6 @@ pub struct EnginePlan {
 const MOST_PRECISE: f64 = 5_000.0;
 /// Arrivals a second that are worth a thread of their own.
 const SHARD: f64 = 20_000.0;
-/// Length of a tick.
-const TICK: Duration = Duration::from_micros(500);
 
 /// HTTP/2 requests at a time on each connection, as RFC 9113 recommends a server to allow (section 6.5.2).
 const STREAMS: u32 = 100;
@@ -115,13 +115,13 @@ impl EnginePlan {
         self.shards.unwrap_or(useful.min(most) as u32).max(1)
     }
 
-    /// The tick of a shard that lets at most `rate` arrivals a second go; `None` if it lets each go at its own time.
+    /// Whether a shard that lets at most `rate` arrivals a second go does so by ticks, not each at its own time.
     #[must_use]
-    pub fn tick(&self, rate: f64) -> Option<Duration> {
+    pub fn ticks(&self, rate: f64) -> bool {
         match self.pacing {
-            Pacing::Precise => None,
-            Pacing::Auto if rate <= MOST_PRECISE => None,
-            Pacing::Auto | Pacing::Tick => Some(TICK),
+            Pacing::Precise => false,
+            Pacing::Auto => rate > MOST_PRECISE,
+            Pacing::Tick => true,
         }
     }
 }
@@ -143,13 +143,15 @@ mod tests {
             [1, 1, 2, 4]
         );
         assert_eq!(auto.shards(1e6, 1), 1);
-        assert_eq!(auto.tick(5_000.0), None);
-        assert_eq!(auto.tick(5_001.0), Some(TICK));
+        assert_eq!(
+            [5_000.0, 5_001.0].map(|rate| auto.ticks(rate)),
+            [false, true]
+        );
         let set = EnginePlan {
             pacing: Pacing::Precise,
             shards: Some(3),
             ..EnginePlan::default()
         };
-        assert_eq!((set.shards(1.0, 1), set.tick(1e6)), (3, None));
+        assert_eq!((set.shards(1.0, 1), set.ticks(1e6)), (3, false));
     }
 }

@@ -15,6 +15,8 @@ const ON_TIME_SHARE: f64 = 0.99;
 pub struct Doubt {
     /// Suspect slices `[from, to)` in µs since the run's zero, in order and apart.
     pub slices: Vec<(i64, i64)>,
+    /// When the generator paused ([`Punctuality::pauses`]).
+    pub pauses: Vec<(i64, i64)>,
     /// Slots that became due.
     pub slots: u64,
     /// Slots that were dropped.
@@ -46,6 +48,8 @@ pub struct Punctuality {
     /// By the number of the second: its slots, and all its requests. Slots are looked at on their own too, or the many
     /// later requests of journeys would hide late slots.
     seconds: BTreeMap<i64, [Slice; 2]>,
+    /// Begin → end of the stretches in which nothing that fell due was let go.
+    pauses: BTreeMap<i64, i64>,
 }
 
 impl Punctuality {
@@ -55,6 +59,7 @@ impl Punctuality {
         Self {
             started_us,
             seconds: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         }
     }
 
@@ -70,6 +75,27 @@ impl Punctuality {
             slots.add(on_time);
         }
         all.add(on_time);
+        if !on_time {
+            self.pause(r.due_us, r.left_us.unwrap_or(r.done_us));
+        }
+    }
+
+    /// Takes in that what fell due at `from_us` was held up until `to_us`: one pause with all that it touches.
+    fn pause(&mut self, mut from_us: i64, mut to_us: i64) {
+        while let Some((&from, &to)) = self.pauses.range(..=to_us).next_back()
+            && to >= from_us
+        {
+            self.pauses.remove(&from);
+            (from_us, to_us) = (from_us.min(from), to_us.max(to));
+        }
+        self.pauses.insert(from_us, to_us);
+    }
+
+    /// When the generator paused, `[from, to)` in order and apart: from the due time of the first request that it then let
+    /// go over 10 ms late, until it let go again.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<(i64, i64)> {
+        self.pauses.iter().map(|(from, to)| (*from, *to)).collect()
     }
 
     /// Takes in what another shard of the same load kept to.
@@ -80,6 +106,9 @@ impl Punctuality {
                 ours.due += theirs.due;
                 ours.on_time += theirs.on_time;
             }
+        }
+        for (from_us, to_us) in &other.pauses {
+            self.pause(*from_us, *to_us);
         }
     }
 
@@ -129,6 +158,7 @@ impl Doubt {
         let slots = requests.iter().filter(|r| r.request == 0);
         Self {
             slices: punctuality.suspect(starved),
+            pauses: punctuality.pauses(),
             slots: slots.clone().count() as u64,
             dropped: slots.filter(|r| r.outcome == Outcome::Dropped).count() as u64,
         }
@@ -244,6 +274,31 @@ mod tests {
             doubt.slices,
             [(1_500_000, 3_000_000), (9_000_000, 10_000_000)]
         );
+    }
+
+    #[test]
+    fn a_pause_begins_with_what_it_held_up_first_and_ends_when_it_is_let_go() {
+        let mut requests: Vec<_> = (0..1_000)
+            .map(|i| request(i * 1_000, 100, Outcome::Ok))
+            .collect();
+        for r in &mut requests {
+            let held = [(200_000, 700_000), (900_000, 950_000)]
+                .into_iter()
+                .find(|(from, to)| (*from..*to).contains(&r.due_us));
+            r.left_us = held.map_or(r.left_us, |(_, to)| Some(to));
+        }
+        let mut backwards = Punctuality::new(0);
+        requests.iter().rev().for_each(|r| backwards.add(r));
+        let mut halves = [Punctuality::new(0), Punctuality::new(0)];
+        for (i, r) in requests.iter().enumerate() {
+            halves[i % 2].add(r);
+        }
+        let [mut merged, other] = halves;
+        merged.merge(&other);
+        let expected = [(200_000, 700_000), (900_000, 950_000)];
+        assert_eq!(Doubt::new(&requests, 0, &[]).pauses, expected);
+        assert_eq!(backwards.pauses(), expected);
+        assert_eq!(merged.pauses(), expected);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Where an answer's head and body end (RFC 9112, section 6), read from bytes as they come.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Buf, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
@@ -143,9 +145,10 @@ impl Answer {
 
     /// Takes the head, once all of it is there.
     fn head(&mut self, bytes: &mut BytesMut) -> Result<bool, Malformed> {
-        let mut room = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut head = httparse::Response::new(&mut room);
-        let end = match head.parse(bytes) {
+        let mut room = [MaybeUninit::uninit(); MOST_HEADERS];
+        let mut head = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let end = match parser.parse_response_with_uninit_headers(&mut head, bytes, &mut room) {
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),
             Err(_) => return Err(Malformed),
