@@ -5,6 +5,7 @@
 
 mod alert_story;
 mod alerts;
+mod alone;
 mod availability;
 mod case;
 mod detection;
@@ -34,7 +35,7 @@ pub mod verdict;
 mod victims;
 pub mod wording;
 
-pub use load::{LoadSpan, load_alone, load_doubts};
+pub use alone::{LoadLimits, LoadSpan, load_alone, load_doubts};
 pub use result::Judgement;
 pub use verdict::Verdict;
 
@@ -44,7 +45,7 @@ use crate::timeline::tally::Reading;
 
 use case::Case;
 use evidence::Evidence;
-use promise::{Finding, Promise};
+use promise::{Finding, Heading, Promise};
 use result::{Doubt, ObjectiveResult, Reason, SCHEMA_VERSION};
 
 /// Judges a run by its recording alone. Whatever is missing from either makes the verdict worse, never better.
@@ -148,7 +149,11 @@ fn objective(
             });
         }
     }
-    let heading = promise.heading();
+    result_of(promise.heading(), finding, doubt)
+}
+
+/// A promise and what the evidence says of it.
+fn result_of(heading: Heading, finding: Finding, doubt: Option<Doubt>) -> ObjectiveResult {
     let Finding {
         verdict,
         observed,

@@ -13,6 +13,7 @@ use super::journey::Course;
 use super::ledger::Identity;
 use super::login::Door;
 use super::pacer::{Pacer, Slots};
+use super::workers::Workers;
 
 /// A load, or one shard of it, about to run.
 pub(super) struct Engine {
@@ -41,20 +42,20 @@ impl Engine {
             helpers
                 .spawn(async move { door.serve(asked, || course.program(), &course.notes).await });
         }
-        let mut journeys = JoinSet::new();
+        let mut workers = Workers::new();
         let mut next = 0;
         let mut stopped = match self.closed {
-            None => self.let_go(pacer.as_mut(), &mut journeys, &mut next).await,
+            None => self.let_go(pacer.as_mut(), &mut workers, &mut next).await,
             Some(users) => {
-                self.admit(users, &mut journeys);
+                self.admit(users, &mut workers);
                 self.until_over(pacer.as_mut()).await
             }
         };
         if matches!(stopped, Stopped::AtTheEnd) {
-            stopped = self.drain(&mut journeys).await;
+            stopped = self.drain(&mut workers).await;
         }
         // Whoever is still under way is cut: dropping a journey closes its entry.
-        journeys.shutdown().await;
+        workers.shutdown().await;
         if matches!(stopped, Stopped::Aborted) {
             self.cut_due(next);
         }
@@ -65,7 +66,7 @@ impl Engine {
     async fn let_go(
         &self,
         pacer: &mut dyn Pacer,
-        journeys: &mut JoinSet<()>,
+        workers: &mut Workers,
         next: &mut u64,
     ) -> Stopped {
         loop {
@@ -76,7 +77,7 @@ impl Engine {
                     Some(due) => for n in due {
                         self.course.ledger.arrival();
                         let (number, due_us) = (self.slots.number(n), self.slots.due_us(n));
-                        journeys.spawn(Arc::clone(&self.course).run(number, due_us));
+                        workers.carry_out(&self.course, number, due_us);
                         *next = n + 1;
                     },
                     None if *next == self.slots.count() => return Stopped::AtTheEnd,
@@ -84,15 +85,13 @@ impl Engine {
                         "the pacer ended at slot {next} of {}", self.slots.count()
                     )),
                 },
-                Some(done) = journeys.join_next() => if let Err(error) = done {
-                    return broke_off(&error);
-                },
+                error = workers.broke_off() => return broke_off(&error),
             }
         }
     }
 
     /// Lets the users of a closed loop in. Each arrives when the load begins, and again whenever its journey is over.
-    fn admit(&self, users: u32, journeys: &mut JoinSet<()>) {
+    fn admit(&self, users: u32, workers: &mut Workers) {
         let next = Arc::new(AtomicU64::new(0));
         for _ in 0..users {
             let (course, slots, next) = (
@@ -100,7 +99,7 @@ impl Engine {
                 self.slots.clone(),
                 Arc::clone(&next),
             );
-            journeys.spawn(async move {
+            workers.admit(async move {
                 let clock = slots.clock();
                 sleep_until(clock.instant(slots.started_us())).await;
                 loop {
@@ -110,7 +109,7 @@ impl Engine {
                     }
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     course.ledger.arrival();
-                    Arc::clone(&course).run(slots.number(place), due_us).await;
+                    course.run(slots.number(place), due_us).await;
                     // A journey that could send nothing has waited for nothing.
                     tokio::task::consume_budget().await;
                 }
@@ -128,17 +127,14 @@ impl Engine {
     }
 
     /// Awaits the journeys under way: each ends by its requests' deadlines.
-    async fn drain(&self, journeys: &mut JoinSet<()>) -> Stopped {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.abort.cancelled() => return Stopped::Aborted,
-                done = journeys.join_next() => match done {
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => return broke_off(&error),
-                    None => return Stopped::AtTheEnd,
-                },
-            }
+    async fn drain(&self, workers: &mut Workers) -> Stopped {
+        tokio::select! {
+            biased;
+            () = self.abort.cancelled() => Stopped::Aborted,
+            finished = workers.finish() => match finished {
+                Ok(()) => Stopped::AtTheEnd,
+                Err(error) => broke_off(&error),
+            },
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep_until;
 
 use super::arrival::{Arrival, Draw};
 use super::checks::wants_login;
-use super::client::Client;
+use super::client::Speaker;
 use super::data::Rows;
 use super::ledger::{Answered, Entry, Identity, Ledger};
 use super::login::Logins;
@@ -26,7 +26,7 @@ pub(super) const ON_TIME_US: i64 = 10_000;
 pub(super) struct Course {
     pub(super) clock: Clock,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) client: Arc<dyn Client>,
+    pub(super) client: Speaker,
     pub(super) program: RwLock<Arc<Program>>,
     pub(super) rows: Arc<Rows>,
     pub(super) draw: Draw,
@@ -70,7 +70,7 @@ impl Course {
     }
 
     /// Runs arrival `n`, due at `due_us`, to the end of its journey.
-    pub(super) async fn run(self: Arc<Self>, n: u64, due_us: i64) {
+    pub(super) async fn run(&self, n: u64, due_us: i64) {
         let drawn = self.draw.of(n);
         let user = self.logins.user_of(n);
         let mut arrival = Arrival {

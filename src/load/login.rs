@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::LoadError;
 use super::arrival::{Arrival, Draw, Named};
-use super::client::Client;
+use super::client::Speaker;
 use super::data::Rows;
 use super::error::LoginFailure;
 use super::notes::Notes;
@@ -106,7 +106,7 @@ impl Logins {
 /// Logs users in.
 pub(super) struct Door {
     pub(super) logins: Arc<Logins>,
-    pub(super) client: Arc<dyn Client>,
+    pub(super) client: Speaker,
     pub(super) rows: Arc<Rows>,
     pub(super) draw: Draw,
     pub(super) timeout: Duration,

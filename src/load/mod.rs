@@ -2,7 +2,7 @@
 //! record.
 //!
 //! ```text
-//! pacer ──slots──► engine ──spawns──► journey ──asks──► Client (HTTP/1.1, or the fake)
+//! pacer ──slots──► engine ──► worker ──► journey ──asks──► Speaker (HTTP/1.1, HTTP/2, or the fake)
 //!                                        └──record──► Sink
 //! ```
 
@@ -24,6 +24,7 @@ mod running;
 mod sink;
 mod spec;
 mod text;
+mod workers;
 
 pub mod client;
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Draw;
-use super::client::{Client, Dialer, Http1, Http2, Raw1, Spoken, tls_config};
+use super::client::{Client, Dialer, Http1, Http2, Raw1, Speaker, Spoken, tls_config};
 use super::data::Rows;
 use super::engine::Engine;
 use super::journey::Course;
@@ -258,17 +258,17 @@ impl Load {
         Ok((begun, Running::new(abort, under_way)))
     }
 
-    fn client(&self, connections: u32) -> Arc<dyn Client> {
+    fn client(&self, connections: u32) -> Speaker {
         let (engine, dialer) = (&self.plan.engine, self.dialer.clone());
         match (&self.client, engine.driver) {
-            (ClientChoice::Fake(client), _) => Arc::clone(client),
+            (ClientChoice::Fake(client), _) => Speaker::Given(Arc::clone(client)),
             (ClientChoice::Http, Driver::Hyper1) => {
-                Arc::new(Http1::over(connections, dialer, engine.reuse))
+                Speaker::Http1(Http1::over(connections, dialer, engine.reuse))
             }
             (ClientChoice::Http, Driver::Raw1) => {
-                Arc::new(Raw1::over(connections, dialer, engine.reuse))
+                Speaker::Raw1(Raw1::over(connections, dialer, engine.reuse))
             }
-            (ClientChoice::Http, Driver::Hyper2) => Arc::new(Http2::new(
+            (ClientChoice::Http, Driver::Hyper2) => Speaker::Http2(Http2::new(
                 connections,
                 engine.streams(),
                 dialer,

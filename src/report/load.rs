@@ -1,16 +1,21 @@
 //! A load that was driven by itself, for a person on a terminal.
 
-use crate::judge::number;
-use crate::judge::result::{LoadResult, Percentiles, WindowFigures};
+use crate::judge::result::{LoadResult, ObjectiveResult, Percentiles, WindowFigures};
+use crate::judge::{Verdict, number, wording};
 
-use super::layout::{right, wrapped};
+use super::layout::{Style, columns, right, wrapped};
+use super::text::{status, table};
 
-/// Columns of the lines that may be long.
-const WIDTH: usize = 80;
-
-/// Asked, sent, good and bad, the percentiles, and whether the generator was well. `what` is what was asked for.
+/// What was promised and came of it (if anything was), asked, good and bad, the percentiles, and whether the generator was
+/// well. `what` is what was asked for.
 #[must_use]
-pub fn load_text(load: &LoadResult, what: &str, url: &str) -> String {
+pub fn load_text(
+    load: &LoadResult,
+    objectives: &[ObjectiveResult],
+    what: &str,
+    url: &str,
+    style: Style<'_>,
+) -> String {
     let asked = load.windows.iter().filter(|w| !w.all.by_outcome.is_empty());
     let windows = asked.map(|window| {
         let length = window.to_us - window.from_us;
@@ -30,9 +35,71 @@ pub fn load_text(load: &LoadResult, what: &str, url: &str) -> String {
         format!("in doubt for {}", number::limit(length))
     };
     format!(
-        "{url}   {what}\n\n{}\n{}",
+        "{url}   {what}\n\n{}{}\n{}",
+        table(objectives, style),
         windows.concat(),
-        wrapped("generator  ", &format!("{state}{lag}"), WIDTH)
+        wrapped("generator  ", &format!("{state}{lag}"), style.width)
+    )
+}
+
+/// A rate that was tried in search of the highest one.
+#[derive(Debug, Clone, Copy)]
+pub struct Probed<'a> {
+    /// Arrivals a second.
+    pub rate: f64,
+    /// Whether every promise was kept.
+    pub verdict: Verdict,
+    /// The promises.
+    pub objectives: &'a [ObjectiveResult],
+    /// What was measured.
+    pub load: &'a LoadResult,
+}
+
+/// Every rate tried, and `sentence`, which says what they came to.
+#[must_use]
+pub fn capacity_text(probes: &[Probed<'_>], sentence: &str, url: &str, style: Style<'_>) -> String {
+    let line = |status: &str, cells: [&str; 6]| {
+        let [rate, good, p50, p99, p999, why] = cells;
+        let line = format!(
+            "{status}{} {} {} {} {}  {why}",
+            right(rate, 11),
+            right(good, 11),
+            right(p50, 10),
+            right(p99, 10),
+            right(p999, 10)
+        );
+        line.trim_end().to_owned() + "\n"
+    };
+    let mut lines = vec![line("     ", ["RATE", "GOOD", "p50", "p99", "p99.9", ""])];
+    for probe in probes {
+        let Some(run) = probe.load.windows.last() else {
+            continue;
+        };
+        let all = &run.all;
+        let time = |us: Option<i64>| us.map_or_else(|| "-".to_owned(), fine);
+        let misses = probe.objectives.iter();
+        let misses: Vec<String> = misses
+            .filter(|o| o.verdict != Verdict::Pass)
+            .map(|o| wording::name(o).replace("latency ", ""))
+            .collect();
+        let word = status(probe.verdict);
+        let padded = " ".repeat(5 - columns(word));
+        lines.push(line(
+            &format!("{}{padded}", style.verdict(probe.verdict, word)),
+            [
+                &format!("{}/s", number::count(probe.rate.round() as u64)),
+                &number::percent(all.good as f64 / all.requests.max(1) as f64, 3),
+                &time(all.latency_us.p50),
+                &time(all.latency_us.p99),
+                &time(all.latency_us.p999),
+                &misses.join(", "),
+            ],
+        ));
+    }
+    format!(
+        "{url}   capacity\n\n{}\n{}",
+        lines.concat(),
+        wrapped("capacity   ", sentence, style.width)
     )
 }
 
@@ -152,10 +219,12 @@ mod tests {
                 journeys: BTreeMap::new(),
             }],
         };
-        insta::assert_snapshot!(load_text(
-            &load,
-            "5000/s, open loop",
-            "http://127.0.0.1:8080/"
-        ));
+        let style = Style {
+            colour: false,
+            width: 80,
+            dir: None,
+        };
+        let url = "http://127.0.0.1:8080/";
+        insta::assert_snapshot!(load_text(&load, &[], "5000/s, open loop", url, style));
     }
 }

@@ -28,7 +28,7 @@ pub use hlog::hlog;
 pub use json::json;
 pub use junit::junit;
 pub use layout::Style;
-pub use load::{load_text, under_generator};
+pub use load::{Probed, capacity_text, load_text, under_generator};
 pub use markdown::markdown;
 pub use text::{text, verdict_line};
 pub use timeline_csv::timeline_csv;

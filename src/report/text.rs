@@ -20,10 +20,10 @@ pub fn text(plan: &Plan, judgement: &Judgement, recording: &Recording, style: St
     let mut text = head(judgement, recording, style);
     if judgement.verdict == Verdict::Pass {
         text.push_str(&steps(plan, judgement, recording, style));
-        text.push_str(&table(judgement, style));
+        text.push_str(&table(&judgement.objectives, style));
     } else {
         text.push_str(&why(judgement, style));
-        text.push_str(&table(judgement, style));
+        text.push_str(&table(&judgement.objectives, style));
         text.push_str(&steps(plan, judgement, recording, style));
     }
     text.push_str(&foot(plan, judgement, recording, style));
@@ -126,8 +126,9 @@ fn why(judgement: &Judgement, style: Style<'_>) -> String {
     text
 }
 
-fn table(judgement: &Judgement, style: Style<'_>) -> String {
-    let rows = rows(&judgement.objectives);
+/// The objectives, what was observed, and its limit; nothing without any.
+pub(super) fn table(objectives: &[ObjectiveResult], style: Style<'_>) -> String {
+    let rows = rows(objectives);
     if rows.is_empty() {
         return String::new();
     }
@@ -176,7 +177,7 @@ fn table(judgement: &Judgement, style: Style<'_>) -> String {
     text
 }
 
-fn status(verdict: Verdict) -> &'static str {
+pub(super) fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "ok",
         Verdict::Inconclusive => "?",

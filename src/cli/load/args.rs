@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::model::Rate;
+use crate::judge::LoadLimits;
+use crate::model::{Rate, Ratio};
 use crate::scenario::plan::{Driver, Pacing};
 
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub(in crate::cli) struct Load {
     #[arg(
         long,
         short,
-        required_unless_present = "closed",
+        required_unless_present_any = ["closed", "capacity_up_to"],
         conflicts_with = "closed"
     )]
     pub(super) rate: Option<Rate>,
@@ -31,9 +32,9 @@ pub(in crate::cli) struct Load {
     /// How long, after the warm-up.
     #[arg(long = "for", short, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
     pub(super) length: Duration,
-    /// Asked before, and counted apart.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
-    pub(super) warmup: Duration,
+    /// Asked before, and counted apart: none unless given.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) warmup: Option<Duration>,
     /// Limit on a request, from the time it was due.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "5s")]
     pub(super) timeout: Duration,
@@ -91,6 +92,30 @@ pub(in crate::cli) struct Load {
     /// https: trust whoever answers.
     #[arg(long, conflicts_with = "ca")]
     pub(super) insecure: bool,
+    /// Promise: at least this share of the requests after the warm-up is good, as in 99.9%.
+    #[arg(long, value_name = "SHARE", help_heading = "Promises")]
+    pub(super) good: Option<Ratio>,
+    /// Promise: half of the callers wait no longer. A bad request waits longer than any limit.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Promises")]
+    pub(super) p50: Option<Duration>,
+    /// Promise: 90 of 100 callers wait no longer.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Promises")]
+    pub(super) p90: Option<Duration>,
+    /// Promise: 99 of 100 callers wait no longer.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Promises")]
+    pub(super) p99: Option<Duration>,
+    /// Promise: 999 of 1,000 callers wait no longer.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Promises")]
+    pub(super) p999: Option<Duration>,
+    /// Search the highest rate at which every promise is kept, up to this one: from --rate (100/s unless given) in doublings,
+    /// then between the last two to within 5 %, each for --for after --warmup (2s unless given).
+    #[arg(
+        long,
+        value_name = "RATE",
+        conflicts_with = "closed",
+        help_heading = "Promises"
+    )]
+    pub(super) capacity_up_to: Option<Rate>,
     /// Seed of random arrivals and of ${uuid}.
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
@@ -99,8 +124,28 @@ pub(in crate::cli) struct Load {
     pub(super) format: Format,
 }
 
+impl Load {
+    /// What is promised.
+    pub(super) fn limits(&self) -> LoadLimits {
+        let latency = [
+            ("p50", 0.5, self.p50),
+            ("p90", 0.9, self.p90),
+            ("p99", 0.99, self.p99),
+            ("p99.9", 0.999, self.p999),
+        ];
+        let latency = latency.into_iter();
+        LoadLimits {
+            good: self.good,
+            latency: latency
+                .filter_map(|(name, share, within)| Some((name, share, within?)))
+                .collect(),
+        }
+    }
+}
+
 const EXIT_CODES: &str = "Exit codes:\n  \
-    0    it was measured, whatever the answers were\n  \
+    0    it was measured, whatever the answers were, and what was promised was kept\n  \
+    1    a promise was not kept\n  \
     2    usage error: nothing was sent\n  \
     3    inconclusive: nobody answered, or the generator or its machine was in trouble\n  \
     129, 130, 143  hang-up, Ctrl-C, SIGTERM: what was measured until then is printed";

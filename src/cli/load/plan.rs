@@ -1,6 +1,7 @@
 //! From the arguments of `firedrill load` to a load.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::{ArrivalsArg, Load as Args};
 use crate::model::{Rate, Stage, Template, TemplateError};
@@ -25,21 +26,29 @@ pub(super) enum PlanError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "--capacity-up-to searches where promises are kept: give some, as in --p99 250ms --good 99.9%"
+    )]
+    NoPromise,
+    #[error("--capacity-up-to {0}: the search begins at {1}, which is more")]
+    Capacity(Rate, Rate),
     #[error("{0}: a load of nothing; ask for more than 0/s, for longer than 0s")]
     Nothing(&'static str),
 }
 
-/// The load that the arguments describe.
-pub(super) fn plan(args: &Args) -> Result<LoadPlan, PlanError> {
+/// The load that the arguments describe, at this rate.
+pub(super) fn plan(
+    args: &Args,
+    rate: Option<Rate>,
+    warmup: Duration,
+) -> Result<LoadPlan, PlanError> {
     if args.length.is_zero() {
         return Err(PlanError::Nothing("--for"));
     }
     if args.timeout.is_zero() {
         return Err(PlanError::Nothing("--timeout"));
     }
-    let rate = args
-        .rate
-        .unwrap_or_else(|| Rate::per_second(0.0).expect("0 is a rate"));
+    let rate = rate.unwrap_or_else(|| Rate::per_second(0.0).expect("0 is a rate"));
     if args.closed.is_none() && rate.get() == 0.0 {
         return Err(PlanError::Nothing("--rate"));
     }
@@ -50,7 +59,7 @@ pub(super) fn plan(args: &Args) -> Result<LoadPlan, PlanError> {
         .max(args.closed.map_or(0, u64::from));
     Ok(LoadPlan {
         base_url: None,
-        warmup: args.warmup,
+        warmup,
         stages: vec![Stage {
             from: rate,
             to: rate,

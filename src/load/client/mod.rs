@@ -123,6 +123,41 @@ pub trait Client: Send + Sync {
     }
 }
 
+/// What a load sends its requests by. Told apart by a match and not by a table of functions: what is awaited then needs no
+/// memory of its own for each request.
+pub(in crate::load) enum Speaker {
+    /// HTTP/1.1 by hyper.
+    Http1(Http1),
+    /// HTTP/1.1 by hand.
+    Raw1(Raw1),
+    /// HTTP/2.
+    Http2(Http2),
+    /// Another, as a fake.
+    Given(Arc<dyn Client>),
+}
+
+impl Speaker {
+    /// As [`Client::send`].
+    pub(in crate::load) async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
+        match self {
+            Self::Http1(client) => client.send(request, deadline).await,
+            Self::Raw1(client) => client.send(request, deadline).await,
+            Self::Http2(client) => client.send(request, deadline).await,
+            Self::Given(client) => client.send(request, deadline).await,
+        }
+    }
+
+    /// As [`Client::notes`].
+    pub(in crate::load) fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Http1(client) => client.notes(),
+            Self::Raw1(client) => client.notes(),
+            Self::Http2(client) => client.notes(),
+            Self::Given(client) => client.notes(),
+        }
+    }
+}
+
 /// Reads a body to its last byte and keeps the first `keep` of them.
 async fn read(mut body: Incoming, keep: usize) -> Result<Body, Outcome> {
     let mut kept = BytesMut::new();

@@ -11,6 +11,8 @@ use crate::timeline::clock::Clock;
 #[derive(Debug, Clone)]
 pub struct Slots {
     schedule: Arc<Schedule>,
+    /// Of the whole load.
+    all: u64,
     clock: Clock,
     started_us: i64,
     shard: u64,
@@ -24,6 +26,7 @@ impl Slots {
     #[must_use]
     pub fn new(schedule: Schedule, clock: Clock, started_us: i64) -> Self {
         Self {
+            all: schedule.slots(),
             schedule: Arc::new(schedule),
             clock,
             started_us,
@@ -36,7 +39,7 @@ impl Slots {
     /// The same slots at random times, drawn by this seed: a Poisson process whose rate is the schedule's.
     #[must_use]
     pub fn at_random(self, seed: u64) -> Self {
-        let poisson = Poisson::new(seed, self.schedule.slots());
+        let poisson = Poisson::new(seed, self.all);
         Self {
             poisson: Some(Arc::new(poisson)),
             ..self
@@ -67,8 +70,7 @@ impl Slots {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let all = self.schedule.slots();
-        all.saturating_sub(self.shard).div_ceil(self.shards)
+        self.all.saturating_sub(self.shard).div_ceil(self.shards)
     }
 
     /// The number, in the whole load, of the slot at `place`.

@@ -7,11 +7,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use async_trait::async_trait;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Body, Client, Destination, Exchange, Outgoing};
+use super::{Body, Destination, Exchange, Outgoing};
 use crate::model::Outcome;
 use crate::scenario::plan::ReusePlan;
 use pool::Lease;
@@ -201,9 +200,9 @@ impl<L: Link> Pooled<L> {
     }
 }
 
-#[async_trait]
-impl<L: Link> Client for Pooled<L> {
-    async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
+impl<L: Link> Pooled<L> {
+    /// As [`Client::send`](super::Client::send).
+    pub(in crate::load) async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
         let mut progress = Progress::default();
         let result = timeout_at(deadline, self.exchange(&request, deadline, &mut progress)).await;
         Exchange {
@@ -213,7 +212,8 @@ impl<L: Link> Client for Pooled<L> {
         }
     }
 
-    fn notes(&self) -> Vec<String> {
+    /// As [`Client::notes`](super::Client::notes).
+    pub(in crate::load) fn notes(&self) -> Vec<String> {
         let mut notes = L::notes(&self.opener);
         let retried = self.retried.load(Ordering::Relaxed);
         if retried > 0 {
