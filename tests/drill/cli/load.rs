@@ -183,3 +183,80 @@ fn a_signal_ends_it_with_what_was_measured() {
     assert_eq!(said.code, 130, "{said:?}");
     assert!(said.out.contains("asked"), "{said:?}");
 }
+
+#[test]
+fn promises_make_it_a_gate() {
+    let (folder, backend) = (Folder::new(), Backend::start());
+    let gate = |limit: &str| {
+        folder.firedrill(&[
+            "load",
+            &backend.url,
+            "--rate",
+            "600/s",
+            "--for",
+            "2s",
+            "--p99",
+            limit,
+            "--good",
+            "99%",
+            "--format",
+            "json",
+        ])
+    };
+    let (kept, missed) = (gate("4s"), gate("1us"));
+    // A machine that is busy with something else leaves both open.
+    for (said, code, verdict) in [(&kept, 0, "pass"), (&missed, 1, "fail")] {
+        let document = document(said);
+        let objectives = document["objectives"].as_array().unwrap();
+        assert_eq!(objectives[0]["objective"], "availability");
+        assert_eq!(objectives[1]["objective"], "latency.p99");
+        if document["reasons"].as_array().unwrap().is_empty() {
+            assert_eq!(
+                (said.code, objectives[1]["verdict"].as_str()),
+                (code, Some(verdict))
+            );
+        } else {
+            assert_eq!(said.code, 3, "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn capacity_is_searched_for_up_to_a_rate() {
+    let (folder, backend) = (Folder::new(), Backend::start());
+    let said = folder.firedrill(&[
+        "load",
+        &backend.url,
+        "--capacity-up-to",
+        "300/s",
+        "--rate",
+        "150/s",
+        "--for",
+        "4s",
+        "--warmup",
+        "200ms",
+        "--p90",
+        "3s",
+        "--format",
+        "json",
+    ]);
+    let document = document(&said);
+    assert_eq!(document["model"], "capacity");
+    let rates: Vec<_> = document["probes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["rate"].as_f64().unwrap())
+        .collect();
+    assert_eq!(rates[0], 150.0);
+    // A machine that is busy with something else may have it tried twice, or in between.
+    if said.code == 0 {
+        assert_eq!(document["capacity"], 300.0);
+        assert_eq!(rates.last(), Some(&300.0));
+    } else {
+        assert_eq!(said.code, 3, "{said:?}");
+    }
+    let unpromised = folder.firedrill(&["load", &backend.url, "--capacity-up-to", "300/s"]);
+    assert_eq!(unpromised.code, 2);
+    assert!(unpromised.err.contains("give some"), "{unpromised:?}");
+}
