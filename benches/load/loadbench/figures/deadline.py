@@ -1,0 +1,34 @@
+"""The limit on a request runs from its due time, the wait for a connection included: of those due while the server stood
+still, all but the last 500 ms' worth run into it."""
+from ..contenders import Firedrill, Load
+from ..rounds import interleave
+from ..rows import Limit, Row
+
+RATE = 10_000
+SECONDS = 6
+PAUSE_AT = 2.5
+PAUSE = 2.0
+TIMEOUT = 0.5
+
+
+def measure(bench):
+    ours = [Firedrill(bench.firedrill, driver) for driver in ("hyper1", "raw1")]
+    load = Load(bench.server.url("http"), SECONDS, rate=RATE, extra=("--timeout", f"{TIMEOUT * 1000:g}ms"))
+
+    def once(contender):
+        with bench.start(contender, load) as child:
+            child.sleep_until(PAUSE_AT)
+            stopped, going = bench.server.pause(PAUSE)
+            said = contender.said(bench.end(child))
+        return said.document["load"]["windows"][-1]["by_outcome"], (going - stopped - TIMEOUT) * RATE
+
+    runs = interleave(ours, bench.options.rounds, once)
+    lines = []
+    for name, of in runs.items():
+        told, truth = [outcomes.get("timeout", 0) for outcomes, _ in of], [due for _, due in of]
+        lines.append(Row(f"{name}, timeouts", "", told, "truth", truth))
+        off = [abs(a - b) / b for a, b in zip(told, truth)]
+        lines.append(Row("  off by", "", off, limit=Limit("<=", 0.02)))
+        others = [sum(outcomes.values()) - outcomes.get("timeout", 0) - outcomes.get("ok", 0) for outcomes, _ in of]
+        lines.append(Row("  neither ok nor timeout", "", others, limit=Limit("==", 0), note=str(of[-1][0])))
+    return lines
