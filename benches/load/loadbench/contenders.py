@@ -13,7 +13,7 @@ class Load:
     """What is asked of a generator: open loop with a rate, else closed."""
 
     url: str
-    seconds: float
+    seconds: int  # whole ones: wrk takes no others
     connections: int | None = None
     rate: int | None = None
     streams: int | None = None  # HTTP/2: so many at a time on each connection
@@ -43,7 +43,7 @@ class Firedrill(Contender):
         self.driver, self.pacing = driver, pacing
 
     def command(self, load):
-        argv = [self.binary, "load", "--driver", self.driver, "--format", "json", "--for", f"{load.seconds:g}s"]
+        argv = [self.binary, "load", "--driver", self.driver, "--format", "json", "--for", f"{load.seconds}s"]
         if load.rate:
             argv += ["--rate", f"{load.rate}/s"]
         else:
@@ -79,7 +79,7 @@ class Wrk(Contender):
     LATENCY = {"50.000%": "p50", "90.000%": "p90", "99.000%": "p99", "99.900%": "p999", "100.000%": "max"}
 
     def command(self, load):
-        argv = [self.binary, "--threads", "1", "--connections", str(load.connections), "--duration", f"{load.seconds:g}s"]
+        argv = [self.binary, "--threads", "1", "--connections", str(load.connections), "--duration", f"{load.seconds}s"]
         if load.rate:
             argv += ["--rate", str(load.rate)]
         return argv + ["--latency", load.url]
@@ -94,7 +94,7 @@ class Wrk(Contender):
         if status := re.search(r"Non-2xx or 3xx responses: (\d+)", ended.out):
             bad += int(status[1])
         latency = {}
-        for share, value, unit in re.findall(r"^ *([\d.]+%) +([\d.]+)(us|ms|s|m)$", ended.out, re.M):
+        for share, value, unit in re.findall(r"^ *([\d.]+%) +([\d.]+)(us|ms|s|m) *$", ended.out, re.M):
             if share in self.LATENCY:
                 latency[self.LATENCY[share]] = seconds(value, unit)
         return Said(int(total[1]) - bad, seconds(total[2], total[3]), bad, latency)
@@ -104,7 +104,7 @@ class Oha(Contender):
     LATENCY = {"p50": "p50", "p90": "p90", "p99": "p99", "p99.9": "p999"}
 
     def command(self, load):
-        argv = [self.binary, "--no-tui", "--output-format", "json", "-z", f"{load.seconds:g}s", "-c", str(load.connections)]
+        argv = [self.binary, "--no-tui", "--output-format", "json", "-z", f"{load.seconds}s", "-c", str(load.connections)]
         if load.rate:
             argv += ["-q", str(load.rate), "--latency-correction"]
         if load.streams:

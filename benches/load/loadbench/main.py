@@ -25,7 +25,7 @@ def options(argv):
     )
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help="the figures to measure; all unless given")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender (default 5)")
-    parser.add_argument("--seconds", type=float, default=5, help="length of a run, where the figure does not say (default 5)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a run, where the figure does not say (default 5)")
     parser.add_argument("--generator-core", type=int, default=0, help="core of the generators (default 0)")
     parser.add_argument("--server-core", type=int, default=1, help="core of the server (default 1)")
     parser.add_argument("--memory-requests", type=int, default=10_000_000, help="for `memory` (default 10,000,000)")

@@ -47,14 +47,15 @@ class Child:
         return self.child.pid
 
     def signal(self, number):
-        self.child.send_signal(number)
+        # Not by Popen, which would reap a child that has ended, and its CPU time with it.
+        os.kill(self.pid, number)
 
     def sleep_until(self, at):
         """`at` in seconds from the start; says so when the child is gone before."""
         while (left := self.began + at - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
             if self.gone():
-                raise Problem(f"`{' '.join(self.argv)}` ended early: {self.text(self.err)[-400:]}")
+                raise Problem(f"`{' '.join(self.argv)}` ended early: {(self.text(self.err) or self.text(self.out)).strip()[-400:]}")
 
     def gone(self):
         """Looks without reaping: the CPU time is read with the last wait."""
@@ -74,7 +75,7 @@ class Child:
         wall = time.monotonic() - self.began
         self.child.returncode = os.waitstatus_to_exitcode(status)
         cpu = used.ru_utime + used.ru_stime
-        server = self.server.cpu() - self.server_before if self.server else 0.0
+        server = max(0.0, self.server.cpu() - self.server_before) if self.server else 0.0
         others = busy() - self.busy_before - cpu - server
         return Ended(
             self.child.returncode,
@@ -88,8 +89,7 @@ class Child:
     def stop(self):
         """For the way out: a child that still runs is ended, also one that is stopped."""
         if not self.ended:
-            self.child.send_signal(signal.SIGCONT)
-            self.child.kill()
+            self.signal(signal.SIGKILL)
             self.wait()
 
     def __enter__(self):
