@@ -5,9 +5,7 @@ HEAD = ("FIGURE", "FIREDRILL", "PEER", "", "RATIO", "LIMIT", "")
 
 
 def number(value, unit=""):
-    if unit == "" and float(value).is_integer() and abs(value) < 1e6:
-        return f"{value:.0f}"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5 or (unit == "" and float(value).is_integer()):
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
