@@ -23,7 +23,7 @@ def spread(values, unit=""):
 def ratio(values):
     if not values:
         return ""
-    return f"{median(values):.2f} ({min(values):.2f}–{max(values):.2f})" if len(values) > 1 else f"{values[0]:.2f}"
+    return f"{median(values):.3f} ({min(values):.3f}–{max(values):.3f})" if len(values) > 1 else f"{values[0]:.3f}"
 
 
 def verdict(row):
