@@ -3,6 +3,7 @@ and are read when the load is over, so that nothing but the kernel works for thi
 import ctypes
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from .problem import Unmeasurable
@@ -15,7 +16,7 @@ KEPT = 160  # bytes of each packet: the headers and the request line
 
 @dataclass(slots=True)
 class Packet:
-    at: float  # seconds of the wall clock
+    at: float  # seconds since the capture began
     to_server: bool
     client_port: int
     payload: bytes
@@ -39,6 +40,8 @@ class Capture:
             raise Unmeasurable("needs CAP_NET_ADMIN for a buffer that holds the packets: run as root") from None
         self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.bind(("lo", ETH_P_IP))
+        # Stamps are of the wall clock, whose seconds leave a float no room for nanoseconds.
+        self.zero = int(time.time())
         # What came between the first line and the filter.
         self.read()
         self.dropped()
@@ -57,7 +60,7 @@ class Capture:
             (_, _, stamp) = ancillary[0]
             sec, nsec = struct.unpack("qq", stamp)
             to_server = destination == self.port
-            packets.append(Packet(sec + nsec / 1e9, to_server, source if to_server else destination, payload))
+            packets.append(Packet(sec - self.zero + nsec / 1e9, to_server, source if to_server else destination, payload))
 
     def dropped(self):
         """Since it was asked last."""

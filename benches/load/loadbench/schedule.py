@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from statistics import linear_regression
 
+from .problem import Problem
+
 SETTLED = 1.0  # the first second is left out: connections are made in it
 
 
@@ -20,6 +22,8 @@ def pacing(stamps, rate, fit_rate=False):
     that of the arrival which is earliest against its slot, so that no error is below zero. With `fit_rate` the spacing is
     fitted too, by least squares: good for a generator whose rate is a little off, which is no matter of pacing."""
     stamps = sorted(stamps)
+    if not stamps:
+        raise Problem("no request was seen on loopback; is the server on another device?")
     stamps = [at for at in stamps if at - stamps[0] >= SETTLED]
     spacing = 1 / rate
     if fit_rate:
