@@ -7,11 +7,12 @@ use std::sync::{Arc, RwLock};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Draw;
-use super::client::{Client, Dialer, Http1, Http2, Raw1, Spoken, tls_config};
+use super::client::{Client, Dialer, Http1, Http2, Names, Raw1, Sources, Spoken, tls_config};
 use super::data::Rows;
 use super::engine::Engine;
 use super::journey::Course;
@@ -58,6 +59,7 @@ pub struct Load {
     program: Arc<Program>,
     client: ClientChoice,
     dialer: Dialer,
+    names: Arc<Names>,
     logins: Arc<Logins>,
     /// Users to log in again; whoever sees to that takes it.
     wanted: Option<mpsc::UnboundedReceiver<u32>>,
@@ -93,7 +95,13 @@ impl Load {
         let program = Arc::new(Program::compile(&plan, values, &rows)?);
         let draw =
             Draw::new(seed, plan.journeys.iter().map(|j| j.weight)).ok_or(LoadError::NoJourney)?;
-        let dialer = dialer(&plan.engine, program.speaks_tls(), &scenario_dir)?;
+        let names = Arc::new(Names::new(plan.engine.dns));
+        let sources = Sources::new(&plan.engine.sources).map_err(|(address, error)| {
+            let why = error.to_string();
+            LoadError::Source { address, why }
+        })?;
+        let tls = tls(&plan.engine, program.speaks_tls(), &scenario_dir)?;
+        let dialer = Dialer::new(tls, Arc::clone(&names), sources);
         let (logins, wanted) = Logins::new(plan.users.as_ref().map_or(0, |u| u.count));
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
@@ -103,6 +111,7 @@ impl Load {
             program,
             client,
             dialer,
+            names,
             logins,
             wanted: Some(wanted),
         })
@@ -138,7 +147,8 @@ impl Load {
             let pacer = Box::new(ClockPacer::new(slots));
             return self.start_here(pacer, clock, started_us, sink());
         }
-        allow_files(u64::from(self.plan.connections) + OTHER_FILES);
+        // A connection whose name is being asked for holds two: for its IPv4 and its IPv6 addresses.
+        allow_files(u64::from(self.plan.connections) * 2 + OTHER_FILES);
         let peak = self.plan.schedule().peak();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let wanted = self.plan.engine.shards(peak, cores);
@@ -246,7 +256,7 @@ impl Load {
             };
             begun.push((engine, report));
         }
-        Ok((begun, Running::new(abort, under_way)))
+        Ok((begun, Running::new(abort, under_way, self.names)))
     }
 
     fn client(&self, connections: u32) -> Arc<dyn Client> {
@@ -280,9 +290,12 @@ impl Load {
     }
 }
 
-/// What opens connections. `secure` says whether TLS will be spoken; where only arrivals will tell, it is made ready if
-/// it can be.
-fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Dialer, LoadError> {
+/// How TLS is spoken. `secure` says whether it will be; where only arrivals will tell, it is made ready if it can be.
+fn tls(
+    engine: &EnginePlan,
+    secure: Option<bool>,
+    folder: &Path,
+) -> Result<Option<Arc<ClientConfig>>, LoadError> {
     let spoken = match engine.driver {
         Driver::Hyper2 => Spoken::Http2,
         Driver::Hyper1 => Spoken::Http1,
@@ -290,12 +303,11 @@ fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Di
         Driver::Raw1 => return Err(LoadError::RawTls),
     };
     let config = || tls_config(&engine.tls, folder, spoken);
-    let tls = match secure {
+    Ok(match secure {
         Some(true) => Some(config()?),
         None => config().ok(),
         Some(false) => None,
-    };
-    Ok(Dialer::new(tls))
+    })
 }
 
 /// The engine's thread.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::guards::Guards;
-pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan};
+pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan, dns_server};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};

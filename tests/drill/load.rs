@@ -7,10 +7,12 @@
 mod bench;
 mod books;
 mod deadlines;
+mod dns;
 mod fake;
 mod misbehaving;
 mod outcomes;
 mod reuse;
 mod shards;
+mod sources;
 mod tls;
 mod users;

@@ -1,12 +1,13 @@
 //! The arguments of `firedrill load`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::model::Rate;
-use crate::scenario::plan::{Driver, Pacing};
+use crate::scenario::plan::{Driver, Pacing, dns_server};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -76,6 +77,12 @@ pub(in crate::cli) struct Load {
     /// Send an idempotent request once more whose reused connection dies before any byte of an answer.
     #[arg(long)]
     pub(super) stale_retry: bool,
+    /// An address of this machine that connections come from; repeated, they take turns.
+    #[arg(long = "source", value_name = "ADDRESS")]
+    pub(super) sources: Vec<IpAddr>,
+    /// DNS server that is asked for names, in place of this machine's.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = server)]
+    pub(super) dns_server: Option<SocketAddr>,
     /// https: certificates that are trusted, in PEM form, in place of this machine's.
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
@@ -146,4 +153,8 @@ impl From<DriverArg> for Driver {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write it as `Name: value`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn server(text: &str) -> Result<SocketAddr, &'static str> {
+    dns_server(text).ok_or("write an IP address, with a port unless it is 53: 127.0.0.1:5353")
 }

@@ -84,6 +84,8 @@ pub(super) fn plan(args: &Args) -> Result<LoadPlan, PlanError> {
             },
             pacing: args.pacing.into(),
             shards: args.shards,
+            dns: args.dns_server,
+            sources: args.sources.clone(),
         },
     })
 }
