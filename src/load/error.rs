@@ -54,6 +54,9 @@ pub enum LoadError {
     /// The data file cannot be used.
     #[error("data file {path}: {why}")]
     Data { path: String, why: String },
+    /// The file of a body cannot be read.
+    #[error("body file {path}: {why}")]
+    BodyFile { path: String, why: String },
     /// No journey to choose.
     #[error("the load has no journey with a weight above 0")]
     NoJourney,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Draw;
+use super::bodies::Bodies;
 use super::client::{Client, Dialer, Http1, Http2, Names, Raw1, Sources, Spoken, tls_config};
 use super::data::Rows;
 use super::engine::Engine;
@@ -56,6 +57,7 @@ pub struct Load {
     plan: LoadPlan,
     draw: Draw,
     rows: Arc<Rows>,
+    bodies: Arc<Bodies>,
     program: Arc<Program>,
     client: ClientChoice,
     dialer: Dialer,
@@ -73,7 +75,7 @@ type Begun = (Engine, oneshot::Sender<Ended>);
 pub const OTHER_FILES: u64 = 256;
 
 impl Load {
-    /// Compiles the requests and reads the data rows.
+    /// Compiles the requests and reads the data rows and the bodies.
     ///
     /// # Errors
     /// [`LoadError`] where a request could never be sent as written.
@@ -92,7 +94,8 @@ impl Load {
             .as_ref()
             .map(|table| Rows::read(table, &scenario_dir));
         let rows = Arc::new(rows.transpose()?.unwrap_or_default());
-        let program = Arc::new(Program::compile(&plan, values, &rows)?);
+        let bodies = Arc::new(Bodies::read(&plan, &scenario_dir)?);
+        let program = Arc::new(Program::compile(&plan, values, &rows, &bodies)?);
         let draw =
             Draw::new(seed, plan.journeys.iter().map(|j| j.weight)).ok_or(LoadError::NoJourney)?;
         let names = Arc::new(Names::new(plan.engine.dns));
@@ -108,6 +111,7 @@ impl Load {
             plan,
             draw,
             rows,
+            bodies,
             program,
             client,
             dialer,
@@ -237,6 +241,7 @@ impl Load {
                 client: self.client(plan.connections),
                 program: RwLock::new(Arc::clone(&self.program)),
                 rows: Arc::clone(&self.rows),
+                bodies: Arc::clone(&self.bodies),
                 draw: self.draw.clone(),
                 logins: Arc::clone(&self.logins),
                 notes: Notes::default(),

@@ -5,6 +5,7 @@
 )]
 
 mod bench;
+mod bodies;
 mod books;
 mod deadlines;
 mod dns;

@@ -50,7 +50,7 @@ pub(in crate::cli) struct Load {
     /// The body, as it stands.
     #[arg(long, short = 'd', conflicts_with = "body_file")]
     pub(super) body: Option<String>,
-    /// A file that holds the body.
+    /// A file that is the body, byte for byte.
     #[arg(long, value_name = "FILE")]
     pub(super) body_file: Option<PathBuf>,
     /// The status that is ok, in place of 2xx and 304.

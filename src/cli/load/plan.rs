@@ -1,7 +1,5 @@
 //! From the arguments of `firedrill load` to a load.
 
-use std::path::PathBuf;
-
 use super::args::Load as Args;
 use crate::model::{Rate, Stage, Template, TemplateError};
 use crate::scenario::plan::{
@@ -20,11 +18,6 @@ const CONNECTIONS: u32 = 256;
 pub(super) enum PlanError {
     #[error("{what}: {source}")]
     Template { what: String, source: TemplateError },
-    #[error("--body-file {}: {source}", path.display())]
-    Body {
-        path: PathBuf,
-        source: std::io::Error,
-    },
     #[error("{0}: a load of nothing; ask for more than 0/s, for longer than 0s")]
     Nothing(&'static str),
 }
@@ -104,13 +97,7 @@ fn request(args: &Args) -> Result<RequestPlan, PlanError> {
     let headers: Vec<_> = headers.collect::<Result<_, PlanError>>()?;
     let body = match (&args.body, &args.body_file) {
         (Some(text), _) => Body::Text(template("--body", text)?),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|source| PlanError::Body {
-                path: path.clone(),
-                source,
-            })?;
-            Body::Text(Template::literal(text))
-        }
+        (None, Some(path)) => Body::File(path.clone()),
         (None, None) => Body::Empty,
     };
     let method = args.method.clone().unwrap_or_else(|| {

@@ -181,6 +181,9 @@ pub(in crate::scenario) struct Request {
     pub(in crate::scenario) json: Option<At<serde_json::Value>>,
     /// A text body.
     pub(in crate::scenario) body: Option<At<String>>,
+    /// A file that is the body, byte for byte, relative to the scenario's folder; `application/octet-stream` unless
+    /// `headers` say otherwise.
+    pub(in crate::scenario) body_file: Option<At<String>>,
     /// What makes the answer `ok`, and good.
     pub(in crate::scenario) expect: Option<Expect>,
     /// Name to JSONPath into the answer, for `${name}` later in the journey.

@@ -50,6 +50,8 @@ pub(crate) struct Seen {
     pub(crate) line: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
+    /// The same, byte for byte.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Misbehaving {
@@ -261,12 +263,14 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Resul
                 .map_or(0, |l| l.parse().unwrap());
             if buffer.len() >= end + 4 + length {
                 let rest = buffer.split_off(end + 4 + length);
-                let body = String::from_utf8_lossy(&buffer[end + 4..]).into_owned();
+                let bytes = buffer[end + 4..].to_vec();
+                let body = String::from_utf8_lossy(&bytes).into_owned();
                 *buffer = rest;
                 return Ok(Some(Seen {
                     line,
                     headers,
                     body,
+                    bytes,
                 }));
             }
         }
