@@ -29,6 +29,14 @@ pub enum LoadError {
     /// A driver that cannot do what the load asks of it.
     #[error("driver `raw1` speaks plain HTTP alone; take `hyper1` for https")]
     RawTls,
+    /// Connections cannot come from there.
+    #[error(
+        "source address {address}: {why}; connections can come from the addresses of this machine alone"
+    )]
+    Source {
+        address: std::net::IpAddr,
+        why: String,
+    },
     /// A method or header that HTTP does not allow.
     #[error("{place}: {what} is not allowed in HTTP: {why}")]
     Http {
@@ -46,6 +54,9 @@ pub enum LoadError {
     /// The data file cannot be used.
     #[error("data file {path}: {why}")]
     Data { path: String, why: String },
+    /// The file of a body cannot be read.
+    #[error("body file {path}: {why}")]
+    BodyFile { path: String, why: String },
     /// No journey to choose.
     #[error("the load has no journey with a weight above 0")]
     NoJourney,

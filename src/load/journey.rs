@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tokio::time::sleep_until;
 
 use super::arrival::{Arrival, Draw};
+use super::bodies::Bodies;
 use super::checks::wants_login;
 use super::client::Speaker;
 use super::data::Rows;
@@ -29,6 +30,7 @@ pub(super) struct Course {
     pub(super) client: Speaker,
     pub(super) program: RwLock<Arc<Program>>,
     pub(super) rows: Arc<Rows>,
+    pub(super) bodies: Arc<Bodies>,
     pub(super) draw: Draw,
     pub(super) logins: Arc<Logins>,
     pub(super) plan: LoadPlan,
@@ -64,7 +66,7 @@ impl Course {
 
     /// Compiles the program anew with these values. Its shape stays the same: it comes from the same plan.
     pub(super) fn readdress(&self, values: &Values) -> Result<(), LoadError> {
-        let program = Program::compile(&self.plan, values, &self.rows)?;
+        let program = Program::compile(&self.plan, values, &self.rows, &self.bodies)?;
         *self.program.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(program);
         Ok(())
     }

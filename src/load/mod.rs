@@ -8,6 +8,7 @@
 
 mod address;
 mod arrival;
+mod bodies;
 mod checks;
 mod data;
 mod engine;

@@ -9,6 +9,7 @@ use serde_json_path::JsonPath;
 
 use super::address::{Address, Unusable};
 use super::arrival::Arrival;
+use super::bodies::Bodies;
 use super::checks::Checks;
 use super::client::{Outgoing, Sent};
 use super::data::Rows;
@@ -50,7 +51,13 @@ pub(super) struct Request {
     /// Those that are the same for every arrival.
     headers: HeaderMap,
     live_headers: Vec<(HeaderName, Text)>,
-    body: Text,
+    body: Payload,
+}
+
+#[derive(Debug)]
+enum Payload {
+    Text(Text),
+    Bytes(Bytes),
 }
 
 impl Program {
@@ -59,6 +66,7 @@ impl Program {
         plan: &LoadPlan,
         values: &Values,
         rows: &Rows,
+        bodies: &Bodies,
     ) -> Result<Self, LoadError> {
         let mut names: Vec<(String, bool)> = Vec::new();
         let logins = plan.users.iter().flat_map(|u| &u.login);
@@ -74,6 +82,7 @@ impl Program {
             plan,
             values,
             rows,
+            bodies,
             names,
         };
         let login = logins
@@ -134,6 +143,7 @@ struct Compiler<'a> {
     plan: &'a LoadPlan,
     values: &'a Values,
     rows: &'a Rows,
+    bodies: &'a Bodies,
     /// Every extracted name, and whether a request so far extracts it.
     names: Vec<(String, bool)>,
 }
@@ -164,12 +174,19 @@ impl Compiler<'_> {
         let method = Method::from_bytes(plan.method.as_bytes())
             .map_err(|e| not_http(&label, format!("method `{}`", plan.method), &e))?;
         let (body, content_type) = match &plan.body {
-            plan::Body::Empty => (Text::default(), None),
+            plan::Body::Empty => (Payload::Bytes(Bytes::new()), None),
             plan::Body::Json(value) => (
-                Text::compile_json(value, &scope).map_err(bad_template)?,
+                Payload::Text(Text::compile_json(value, &scope).map_err(bad_template)?),
                 Some("application/json"),
             ),
-            plan::Body::Text(template) => (text(template)?, Some("text/plain; charset=utf-8")),
+            plan::Body::Text(template) => (
+                Payload::Text(text(template)?),
+                Some("text/plain; charset=utf-8"),
+            ),
+            plan::Body::File(path) => (
+                Payload::Bytes(self.bodies.of(path)),
+                Some("application/octet-stream"),
+            ),
         };
 
         let mut headers = Vec::new();
@@ -272,7 +289,10 @@ impl Request {
             method: self.method.clone(),
             target,
             headers,
-            body: Bytes::from(self.body.of(arrival, rows)),
+            body: match &self.body {
+                Payload::Text(text) => Bytes::from(text.of(arrival, rows)),
+                Payload::Bytes(bytes) => bytes.clone(),
+            },
             keep: self.checks.keep(),
             sent: Sent::default(),
         })

@@ -1,10 +1,11 @@
 //! A load under way.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::client::Names;
 use super::journey::Course;
 use super::{LoadError, Values};
 
@@ -54,14 +55,17 @@ pub struct Running {
     shards: Vec<Shard>,
     /// Of the shards that have ended.
     so_far: Ended,
+    /// What all shards connected to.
+    names: Arc<Names>,
 }
 
 impl Running {
-    pub(super) fn new(abort: CancellationToken, shards: Vec<Shard>) -> Self {
+    pub(super) fn new(abort: CancellationToken, shards: Vec<Shard>, names: Arc<Names>) -> Self {
         Self {
             abort,
             shards,
             so_far: Ended::default(),
+            names,
         }
     }
 
@@ -84,7 +88,9 @@ impl Running {
             }
             self.so_far = std::mem::take(&mut self.so_far).and(ended);
         }
-        self.so_far.clone()
+        let mut ended = self.so_far.clone();
+        ended.notes.extend(self.names.notes());
+        ended
     }
 
     /// Takes addresses anew: requests sent from here on go where `values` says.

@@ -7,11 +7,15 @@ use std::sync::{Arc, RwLock};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Draw;
-use super::client::{Client, Dialer, Http1, Http2, Raw1, Speaker, Spoken, tls_config};
+use super::bodies::Bodies;
+use super::client::{
+    Client, Dialer, Http1, Http2, Names, Raw1, Sources, Speaker, Spoken, tls_config,
+};
 use super::data::Rows;
 use super::engine::Engine;
 use super::journey::Course;
@@ -56,9 +60,11 @@ pub struct Load {
     seed: u64,
     draw: Draw,
     rows: Arc<Rows>,
+    bodies: Arc<Bodies>,
     program: Arc<Program>,
     client: ClientChoice,
     dialer: Dialer,
+    names: Arc<Names>,
     logins: Arc<Logins>,
     /// Users to log in again; whoever sees to that takes it.
     wanted: Option<mpsc::UnboundedReceiver<u32>>,
@@ -72,7 +78,7 @@ type Begun = (Engine, oneshot::Sender<Ended>);
 pub const OTHER_FILES: u64 = 256;
 
 impl Load {
-    /// Compiles the requests and reads the data rows.
+    /// Compiles the requests and reads the data rows and the bodies.
     ///
     /// # Errors
     /// [`LoadError`] where a request could never be sent as written.
@@ -91,10 +97,17 @@ impl Load {
             .as_ref()
             .map(|table| Rows::read(table, &scenario_dir));
         let rows = Arc::new(rows.transpose()?.unwrap_or_default());
-        let program = Arc::new(Program::compile(&plan, values, &rows)?);
+        let bodies = Arc::new(Bodies::read(&plan, &scenario_dir)?);
+        let program = Arc::new(Program::compile(&plan, values, &rows, &bodies)?);
         let draw =
             Draw::new(seed, plan.journeys.iter().map(|j| j.weight)).ok_or(LoadError::NoJourney)?;
-        let dialer = dialer(&plan.engine, program.speaks_tls(), &scenario_dir)?;
+        let names = Arc::new(Names::new(plan.engine.dns));
+        let sources = Sources::new(&plan.engine.sources).map_err(|(address, error)| {
+            let why = error.to_string();
+            LoadError::Source { address, why }
+        })?;
+        let tls = tls(&plan.engine, program.speaks_tls(), &scenario_dir)?;
+        let dialer = Dialer::new(tls, Arc::clone(&names), sources);
         let (logins, wanted) = Logins::new(plan.users.as_ref().map_or(0, |u| u.count));
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
@@ -102,9 +115,11 @@ impl Load {
             seed,
             draw,
             rows,
+            bodies,
             program,
             client,
             dialer,
+            names,
             logins,
             wanted: Some(wanted),
         })
@@ -140,7 +155,8 @@ impl Load {
             let pacer = Box::new(ClockPacer::new(slots));
             return self.start_here(pacer, clock, started_us, sink());
         }
-        allow_files(u64::from(self.plan.connections) + OTHER_FILES);
+        // A connection whose name is being asked for holds two: for its IPv4 and its IPv6 addresses.
+        allow_files(u64::from(self.plan.connections) * 2 + OTHER_FILES);
         let peak = self.plan.schedule().peak();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let wanted = self.plan.engine.shards(peak, cores);
@@ -236,6 +252,7 @@ impl Load {
                 client: self.client(plan.connections),
                 program: RwLock::new(Arc::clone(&self.program)),
                 rows: Arc::clone(&self.rows),
+                bodies: Arc::clone(&self.bodies),
                 draw: self.draw.clone(),
                 logins: Arc::clone(&self.logins),
                 notes: Notes::default(),
@@ -255,7 +272,7 @@ impl Load {
             };
             begun.push((engine, report));
         }
-        Ok((begun, Running::new(abort, under_way)))
+        Ok((begun, Running::new(abort, under_way, self.names)))
     }
 
     fn client(&self, connections: u32) -> Speaker {
@@ -289,9 +306,12 @@ impl Load {
     }
 }
 
-/// What opens connections. `secure` says whether TLS will be spoken; where only arrivals will tell, it is made ready if
-/// it can be.
-fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Dialer, LoadError> {
+/// How TLS is spoken. `secure` says whether it will be; where only arrivals will tell, it is made ready if it can be.
+fn tls(
+    engine: &EnginePlan,
+    secure: Option<bool>,
+    folder: &Path,
+) -> Result<Option<Arc<ClientConfig>>, LoadError> {
     let spoken = match engine.driver {
         Driver::Hyper2 => Spoken::Http2,
         Driver::Hyper1 => Spoken::Http1,
@@ -299,12 +319,11 @@ fn dialer(engine: &EnginePlan, secure: Option<bool>, folder: &Path) -> Result<Di
         Driver::Raw1 => return Err(LoadError::RawTls),
     };
     let config = || tls_config(&engine.tls, folder, spoken);
-    let tls = match secure {
+    Ok(match secure {
         Some(true) => Some(config()?),
         None => config().ok(),
         Some(false) => None,
-    };
-    Ok(Dialer::new(tls))
+    })
 }
 
 /// The engine's thread.

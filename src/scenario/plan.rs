@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::guards::Guards;
-pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan};
+pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan, dns_server};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
@@ -152,6 +152,12 @@ impl LoadPlan {
         Schedule::new(self.warmup, &self.stages)
     }
 
+    /// Every request of it: the login's and the journeys'.
+    pub fn requests(&self) -> impl Iterator<Item = &RequestPlan> {
+        let logins = self.users.iter().flat_map(|users| &users.login);
+        logins.chain(self.journeys.iter().flat_map(JourneyPlan::requests))
+    }
+
     /// The share of arrivals that take journey `index`.
     #[must_use]
     pub fn share(&self, index: usize) -> f64 {
@@ -261,6 +267,8 @@ pub enum Body {
     Json(serde_json::Value),
     /// Text.
     Text(Template),
+    /// A file, sent byte for byte; relative to the scenario's folder.
+    File(PathBuf),
 }
 
 /// What an answer must be.

@@ -5,12 +5,15 @@
 )]
 
 mod bench;
+mod bodies;
 mod books;
 mod deadlines;
+mod dns;
 mod fake;
 mod misbehaving;
 mod outcomes;
 mod reuse;
 mod shards;
+mod sources;
 mod tls;
 mod users;

@@ -97,6 +97,20 @@ fn the_flagship_is_planned_as_written() {
 }
 
 #[test]
+fn names_and_sources_are_planned_as_written() {
+    let path = Path::new("tests/scenarios/valid/names-and-sources.yaml");
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    let plan = load(path, &text).expect("a valid scenario").plan;
+    let engine = serde_json::to_value(plan.load.expect("it has a load").engine);
+    let engine = engine.expect("an engine is JSON");
+    assert_eq!(engine["dns"], "10.0.0.2:53");
+    assert_eq!(
+        engine["sources"],
+        serde_json::json!(["10.0.0.5", "fd00::5"])
+    );
+}
+
+#[test]
 fn guards_are_planned_in_full() {
     let path = Path::new("tests/scenarios/valid/guards.yaml");
     let text = std::fs::read_to_string(path).expect("a readable file");

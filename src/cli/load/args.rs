@@ -1,5 +1,6 @@
 //! The arguments of `firedrill load`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::judge::LoadLimits;
 use crate::model::{Rate, Ratio};
-use crate::scenario::plan::{Driver, Pacing};
+use crate::scenario::plan::{Driver, Pacing, dns_server};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -53,7 +54,7 @@ pub(in crate::cli) struct Load {
     /// The body, as it stands.
     #[arg(long, short = 'd', conflicts_with = "body_file")]
     pub(super) body: Option<String>,
-    /// A file that holds the body.
+    /// A file that is the body, byte for byte.
     #[arg(long, value_name = "FILE")]
     pub(super) body_file: Option<PathBuf>,
     /// The status that is ok, in place of 2xx and 304.
@@ -80,6 +81,12 @@ pub(in crate::cli) struct Load {
     /// Send an idempotent request once more whose reused connection dies before any byte of an answer.
     #[arg(long)]
     pub(super) stale_retry: bool,
+    /// An address of this machine that connections come from; repeated, they take turns.
+    #[arg(long = "source", value_name = "ADDRESS")]
+    pub(super) sources: Vec<IpAddr>,
+    /// DNS server that is asked for names, in place of this machine's.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = server)]
+    pub(super) dns_server: Option<SocketAddr>,
     /// https: certificates that are trusted, in PEM form, in place of this machine's.
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
@@ -200,4 +207,8 @@ impl From<DriverArg> for Driver {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write it as `Name: value`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn server(text: &str) -> Result<SocketAddr, &'static str> {
+    dns_server(text).ok_or("write an IP address, with a port unless it is 53: 127.0.0.1:5353")
 }

@@ -1,6 +1,5 @@
 //! From the arguments of `firedrill load` to a load.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{ArrivalsArg, Load as Args};
@@ -21,11 +20,6 @@ const CONNECTIONS: u32 = 256;
 pub(super) enum PlanError {
     #[error("{what}: {source}")]
     Template { what: String, source: TemplateError },
-    #[error("--body-file {}: {source}", path.display())]
-    Body {
-        path: PathBuf,
-        source: std::io::Error,
-    },
     #[error(
         "--capacity-up-to searches where promises are kept: give some, as in --p99 250ms --good 99.9%"
     )]
@@ -97,6 +91,8 @@ pub(super) fn plan(
             },
             pacing: args.pacing.into(),
             shards: args.shards,
+            dns: args.dns_server,
+            sources: args.sources.clone(),
         },
     })
 }
@@ -115,13 +111,7 @@ fn request(args: &Args) -> Result<RequestPlan, PlanError> {
     let headers: Vec<_> = headers.collect::<Result<_, PlanError>>()?;
     let body = match (&args.body, &args.body_file) {
         (Some(text), _) => Body::Text(template("--body", text)?),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|source| PlanError::Body {
-                path: path.clone(),
-                source,
-            })?;
-            Body::Text(Template::literal(text))
-        }
+        (None, Some(path)) => Body::File(path.clone()),
         (None, None) => Body::Empty,
     };
     let method = args.method.clone().unwrap_or_else(|| {

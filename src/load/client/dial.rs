@@ -1,7 +1,5 @@
 //! Getting a stream to where requests go.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
@@ -9,7 +7,9 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::dns::{Candidates, Names};
 use super::pooled::Phase;
+use super::source::{NotMade, Sources};
 use super::wire::{Stream, Wire};
 use super::{Destination, failure};
 use crate::model::Outcome;
@@ -19,24 +19,32 @@ use crate::model::Outcome;
 pub(in crate::load) struct Dialer {
     /// How TLS is spoken, where a destination is secure; `None` where that could not be foreseen.
     tls: Option<Arc<ClientConfig>>,
-    /// Why the first handshake that failed did.
-    refused: Arc<OnceLock<String>>,
+    names: Arc<Names>,
+    sources: Sources,
+    /// Why the first connection that a person should know of failed.
+    trouble: Arc<OnceLock<String>>,
 }
 
 impl Dialer {
-    pub(in crate::load) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
+    pub(in crate::load) fn new(
+        tls: Option<Arc<ClientConfig>>,
+        names: Arc<Names>,
+        sources: Sources,
+    ) -> Self {
         Self {
             tls,
-            refused: Arc::default(),
+            names,
+            sources,
+            trouble: Arc::default(),
         }
     }
 
-    /// A stream to `to`, its name resolved anew. `phase` says how far it got.
+    /// A stream to `to`. `phase` says how far it got.
     pub(super) async fn open(&self, to: &Destination, phase: &mut Phase) -> Result<Wire, Outcome> {
         *phase = Phase::Resolving;
-        let addresses = resolve(to).await?;
+        let candidates = self.names.find(to).await?;
         *phase = Phase::Connecting;
-        let tcp = connect(&addresses).await?;
+        let tcp = self.connect(&candidates).await?;
         if !to.secure {
             return Ok(Wire::new(Stream::Plain(tcp)));
         }
@@ -47,7 +55,7 @@ impl Dialer {
             Err(error) => {
                 let outcome = failure::of_handshake(&error);
                 if outcome == Outcome::Tls {
-                    self.refused
+                    self.trouble
                         .get_or_init(|| format!("TLS with {}:{}: {error}", to.host, to.port));
                 }
                 Err(outcome)
@@ -57,48 +65,46 @@ impl Dialer {
 
     /// What a person should know of what it met.
     pub(super) fn notes(&self) -> Vec<String> {
-        self.refused.get().cloned().into_iter().collect()
+        self.trouble.get().cloned().into_iter().collect()
     }
 }
 
-/// The addresses of a destination, resolved anew.
-async fn resolve(to: &Destination) -> Result<Vec<SocketAddr>, Outcome> {
-    if let Ok(ip) = to.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, to.port)]);
-    }
-    match tokio::net::lookup_host((to.host.as_str(), to.port)).await {
-        Ok(found) => {
-            let found: Vec<_> = found.collect();
-            if found.is_empty() {
-                Err(Outcome::Dns)
-            } else {
-                Ok(found)
-            }
+impl Dialer {
+    /// Connects to the first candidate that lets it. Fails as the first did, unless that was for want of something on
+    /// this machine.
+    async fn connect(&self, candidates: &Candidates<'_>) -> Result<TcpStream, Outcome> {
+        let within_reach: Vec<_> = candidates
+            .addresses
+            .iter()
+            .copied()
+            .filter(|to| self.sources.reach(*to))
+            .collect();
+        if let (true, Some(to)) = (within_reach.is_empty(), candidates.addresses.first()) {
+            self.trouble.get_or_init(|| {
+                format!("no connection to {to}: no source address is of its kind (IPv4, IPv6)")
+            });
+            return Err(Outcome::Dropped);
         }
-        Err(_) => Err(Outcome::Dns),
-    }
-}
-
-/// Connects to the first address that lets it. Fails as the first did, unless that was for want of something on
-/// this machine.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Outcome> {
-    let mut failed = None;
-    for &address in addresses {
-        match connect_to(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => {
-                let outcome = failure::of_connect(&error, address);
-                if matches!(failed, None | Some(Outcome::Dropped)) {
-                    failed = Some(outcome);
+        let mut failed = None;
+        for to in within_reach {
+            let attempt = candidates.attempt(to);
+            let outcome = match self.sources.connect(to).await {
+                Ok(stream) => {
+                    attempt.made();
+                    // Without it a request may wait for an acknowledgement, and no more.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
                 }
+                Err(NotMade::Here) => Outcome::Dropped,
+                Err(NotMade::There(error)) => failure::of_connect(&error, to),
+            };
+            if outcome == Outcome::Dropped {
+                attempt.does_not_count();
+            }
+            if matches!(failed, None | Some(Outcome::Dropped)) {
+                failed = Some(outcome);
             }
         }
+        Err(failed.unwrap_or(Outcome::Dns))
     }
-    Err(failed.unwrap_or(Outcome::Dns))
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -22,7 +22,7 @@ pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Outcome {
 }
 
 /// Whether the generator's own machine ran out of something.
-fn is_own_shortage(error: &io::Error) -> bool {
+pub(super) fn is_own_shortage(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|e| {
         matches!(
             e,

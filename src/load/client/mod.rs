@@ -1,11 +1,13 @@
 //! What sends a request: one seam, a body for HTTP/1.1 over TCP and one for the fake stack.
 
 mod dial;
+mod dns;
 mod failure;
 mod fake;
 mod http1;
 mod http2;
 mod pooled;
+mod source;
 mod tls;
 mod wire;
 
@@ -19,9 +21,11 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub(super) use dial::Dialer;
+pub(super) use dns::Names;
 pub use fake::FakeClient;
 pub(in crate::load) use http1::{Http1, Raw1};
 pub(in crate::load) use http2::Http2;
+pub(super) use source::Sources;
 pub use tls::TlsError;
 pub(super) use tls::{Spoken, config as tls_config};
 

@@ -1,9 +1,11 @@
 //! How the load is generated.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Checker;
 use crate::scenario::error::Problem;
-use crate::scenario::file::load::Load;
-use crate::scenario::plan::{Driver, EnginePlan, ReusePlan, TlsPlan};
+use crate::scenario::file::load::{Connections, Dns, Load};
+use crate::scenario::plan::{Driver, EnginePlan, ReusePlan, TlsPlan, dns_server};
 
 impl Checker<'_> {
     pub(super) fn engine(&mut self, load: &Load) -> EnginePlan {
@@ -42,7 +44,51 @@ impl Checker<'_> {
             },
             pacing: engine.and_then(|e| e.pacing).unwrap_or_default(),
             shards: shards.map(|n| n.value),
+            dns: load.dns.as_ref().and_then(|dns| self.dns(dns)),
+            sources: connections.map_or_else(Vec::new, |c| self.sources(c)),
         }
+    }
+
+    fn dns(&mut self, dns: &Dns) -> Option<SocketAddr> {
+        let server = self.fixed(&dns.server, "the DNS server")?;
+        let read = dns_server(&server);
+        if read.is_none() {
+            self.problems.push(
+                Problem::invalid(
+                    dns.server.at,
+                    format!("`{server}` is not the address of a DNS server"),
+                )
+                .help("write an IP address, with a port unless it is 53: `127.0.0.1:5353`"),
+            );
+        }
+        read
+    }
+
+    fn sources(&mut self, connections: &Connections) -> Vec<IpAddr> {
+        let Some(written) = &connections.source else {
+            return Vec::new();
+        };
+        if written.value.is_empty() {
+            self.problem_unless_broken(
+                written.at,
+                Problem::invalid(written.at, "`source` names no address")
+                    .help("leave it out: the system chooses"),
+            );
+        }
+        let mut sources = Vec::new();
+        for source in &written.value {
+            let Some(text) = self.fixed(source, "a source address") else {
+                continue;
+            };
+            match text.parse() {
+                Ok(address) => sources.push(address),
+                Err(_) => self.problems.push(
+                    Problem::invalid(source.at, format!("`{text}` is not an IP address"))
+                        .help("write one of the addresses of the machine that firedrill runs on"),
+                ),
+            }
+        }
+        sources
     }
 
     fn tls(&mut self, load: &Load) -> TlsPlan {

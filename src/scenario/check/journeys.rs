@@ -10,7 +10,7 @@ use crate::scenario::file::load::{Expect as ExpectFile, Journey, Load, Request};
 use crate::scenario::plan::{Body, Expect, JourneyItem, JourneyPlan, RequestPlan};
 use crate::scenario::shape::{At, Named};
 use crate::scenario::tree::Span;
-use crate::scenario::vars::{Known, Place};
+use crate::scenario::vars::{Known, Place, folder};
 
 /// The name of the one journey of a load that has just a `request`.
 const ONLY_JOURNEY: &str = "request";
@@ -123,17 +123,7 @@ impl Checker<'_> {
         let (method, address) = self.method(request.at, written)?;
         let url = self.request_url(address, known);
         let headers = self.headers(written.headers.as_ref(), Place::Request(known));
-        let body = match (&written.json, &written.body) {
-            (Some(json), None) => Body::Json(self.json(json, Place::Request(known))),
-            (None, Some(text)) => {
-                Body::Text(self.template(text.at, &text.value, Place::Request(known)))
-            }
-            (Some(_), Some(text)) => {
-                self.two_bodies(text.at);
-                Body::Empty
-            }
-            (None, None) => Body::Empty,
-        };
+        let body = self.body(written, known);
         let expect = written
             .expect
             .as_ref()
@@ -147,6 +137,42 @@ impl Checker<'_> {
             expect,
             extract,
         })
+    }
+
+    fn body(&mut self, written: &Request, known: &Known) -> Body {
+        match (&written.json, &written.body, &written.body_file) {
+            (None, None, None) => Body::Empty,
+            (Some(json), None, None) => Body::Json(self.json(json, Place::Request(known))),
+            (None, Some(text), None) => {
+                Body::Text(self.template(text.at, &text.value, Place::Request(known)))
+            }
+            (None, None, Some(file)) => self.body_file(file),
+            (Some(_), Some(text), None) => {
+                self.two_bodies(text.at);
+                Body::Empty
+            }
+            (_, _, Some(file)) => {
+                self.problems.push(Problem::invalid(
+                    file.at,
+                    "one request has one body: just one of `json`, `body` and `body_file`",
+                ));
+                Body::Empty
+            }
+        }
+    }
+
+    fn body_file(&mut self, file: &At<String>) -> Body {
+        let Some(written) = self.fixed(file, "the path of a body's file") else {
+            return Body::Empty;
+        };
+        let path = folder(self.inputs.path).join(&written);
+        if let Err(error) = std::fs::read(&path) {
+            self.problems.push(Problem::invalid(
+                file.at,
+                format!("the body's file {} cannot be read: {error}", path.display()),
+            ));
+        }
+        Body::File(written.into())
     }
 
     fn request_url(&mut self, url: &At<String>, known: &Known) -> Template {

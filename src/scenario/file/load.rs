@@ -28,6 +28,8 @@ pub(in crate::scenario) struct Load {
     pub(in crate::scenario) arrivals: Option<Arrivals>,
     /// TLS, where an address is https.
     pub(in crate::scenario) tls: Option<At<Tls>>,
+    /// How names are looked up.
+    pub(in crate::scenario) dns: Option<Dns>,
     /// How the load is generated.
     pub(in crate::scenario) engine: Option<Engine>,
     /// Most requests unanswered at once: peak rate × timeout + connections unless set.
@@ -83,6 +85,18 @@ pub(in crate::scenario) struct Connections {
     /// HTTP/2: most requests at a time on each: 100 unless set.
     #[schemars(range(min = 1))]
     pub(in crate::scenario) streams: Option<At<u32>>,
+    /// Addresses of this machine that connections come from, each from the next: more ports, and more than one client to
+    /// the other side. The system chooses unless set.
+    #[schemars(length(min = 1))]
+    pub(in crate::scenario) source: Option<At<Vec<At<String>>>>,
+}
+
+/// How names are looked up. Their addresses are kept for as long as their TTL says, and take turns.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Dns {
+    /// DNS server that is asked, as in `10.0.0.2` or `127.0.0.1:5353`, in place of this machine's.
+    pub(in crate::scenario) server: At<String>,
 }
 
 /// How TLS is spoken. Paths are relative to the scenario's folder.
@@ -179,6 +193,9 @@ pub(in crate::scenario) struct Request {
     pub(in crate::scenario) json: Option<At<serde_json::Value>>,
     /// A text body.
     pub(in crate::scenario) body: Option<At<String>>,
+    /// A file that is the body, byte for byte, relative to the scenario's folder; `application/octet-stream` unless
+    /// `headers` say otherwise.
+    pub(in crate::scenario) body_file: Option<At<String>>,
     /// What makes the answer `ok`, and good.
     pub(in crate::scenario) expect: Option<Expect>,
     /// Name to JSONPath into the answer, for `${name}` later in the journey.

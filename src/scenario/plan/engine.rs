@@ -1,5 +1,6 @@
 //! How the load is generated, whatever it is.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,6 +90,12 @@ pub struct EnginePlan {
     /// Threads that send, each with connections of its own; by the rate and this machine's cores unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// DNS server that is asked for names, in place of this machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<SocketAddr>,
+    /// Addresses of this machine that connections come from, in turn; the system chooses unless set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<IpAddr>,
 }
 
 /// Most arrivals a second that a shard lets go one by one.
@@ -124,6 +131,16 @@ impl EnginePlan {
             Pacing::Tick => true,
         }
     }
+}
+
+/// Port of a DNS server (RFC 1035, section 4.2).
+const DNS: u16 = 53;
+
+/// Reads the address of a DNS server, with or without a port.
+#[must_use]
+pub fn dns_server(written: &str) -> Option<SocketAddr> {
+    let alone = || written.parse().ok().map(|ip| SocketAddr::new(ip, DNS));
+    written.parse().ok().or_else(alone)
 }
 
 /// Whether a value is what it would be anyway, and so need not be written.

@@ -152,6 +152,14 @@ fn what_cannot_be_asked_is_a_usage_error() {
         (&[url, "--rate", "1/s", "--body-file", "missing"], "missing"),
         (&[url, "--rate", "1/s", "--cert", "c.pem"], "--key"),
         (&["https://h/", "--rate", "1/s", "--ca", "no.pem"], "no.pem"),
+        (
+            &[url, "--rate", "1/s", "--source", "192.0.2.1"],
+            "source address 192.0.2.1",
+        ),
+        (
+            &[url, "--rate", "1/s", "--dns-server", "ns.example"],
+            "write an IP address",
+        ),
     ] {
         let said = folder.firedrill(&[&["load"], arguments].concat());
         assert_eq!(said.code, 2, "{arguments:?}: {said:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -96,10 +96,20 @@ pub(crate) fn prepare(
     values: &Values,
     client: ClientChoice,
 ) -> Result<Load, LoadError> {
+    prepare_in(Path::new("."), plan, values, client)
+}
+
+/// The same for a scenario in `folder`.
+pub(crate) fn prepare_in(
+    folder: &Path,
+    plan: LoadPlan,
+    values: &Values,
+    client: ClientChoice,
+) -> Result<Load, LoadError> {
     let spec = LoadSpec {
         plan,
         seed: 42,
-        scenario_dir: PathBuf::from("."),
+        scenario_dir: folder.to_owned(),
     };
     Load::prepare(spec, values, client)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 /// The server. It ends when dropped.
 pub(crate) struct Misbehaving {
@@ -23,6 +24,7 @@ pub(crate) struct Misbehaving {
 struct Shared {
     /// What was done, by path.
     seen: Mutex<Vec<Seen>>,
+    came: Mutex<Vec<Came>>,
     /// While true, `/stall` and `/fifo` are not answered.
     stalled: watch::Sender<bool>,
     hang: AtomicBool,
@@ -33,20 +35,36 @@ struct Shared {
     token: AtomicUsize,
 }
 
+/// One connection as the server saw it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    pub(crate) from: IpAddr,
+    /// Which of the server's addresses it came to.
+    pub(crate) to: IpAddr,
+    pub(crate) at: Instant,
+}
+
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) line: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
+    /// The same, byte for byte.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Misbehaving {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn on(listen: &str) -> Self {
+        let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
+            came: Mutex::default(),
             stalled: watch::Sender::new(false),
             hang: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
@@ -72,6 +90,11 @@ impl Misbehaving {
     /// Every request so far, in the order in which they were read.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// Every connection so far, in the order in which they came.
+    pub(crate) fn came(&self) -> Vec<Came> {
+        self.shared.came.lock().unwrap().clone()
     }
 
     /// How many requests came for each path.
@@ -122,6 +145,13 @@ enum Next {
 impl Shared {
     async fn connection(self: Arc<Self>, mut stream: TcpStream) {
         self.accepted.fetch_add(1, Ordering::SeqCst);
+        if let (Ok(from), Ok(to)) = (stream.peer_addr(), stream.local_addr()) {
+            self.came.lock().unwrap().push(Came {
+                from: from.ip(),
+                to: to.ip(),
+                at: Instant::now(),
+            });
+        }
         let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_open.fetch_max(open, Ordering::SeqCst);
         // An error is the client's hanging up.
@@ -233,12 +263,14 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Resul
                 .map_or(0, |l| l.parse().unwrap());
             if buffer.len() >= end + 4 + length {
                 let rest = buffer.split_off(end + 4 + length);
-                let body = String::from_utf8_lossy(&buffer[end + 4..]).into_owned();
+                let bytes = buffer[end + 4..].to_vec();
+                let body = String::from_utf8_lossy(&bytes).into_owned();
                 *buffer = rest;
                 return Ok(Some(Seen {
                     line,
                     headers,
                     body,
+                    bytes,
                 }));
             }
         }
