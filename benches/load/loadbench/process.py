@@ -88,9 +88,13 @@ class Child:
 
     def stop(self):
         """For the way out: a child that still runs is ended, also one that is stopped."""
-        if not self.ended:
+        if self.ended:
+            return
+        try:
             self.signal(signal.SIGKILL)
             self.wait()
+        except (ProcessLookupError, ChildProcessError):
+            pass  # the way out began between its reaping and our taking note of it
 
     def __enter__(self):
         return self
