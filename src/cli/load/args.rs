@@ -13,7 +13,7 @@ use crate::scenario::plan::{Driver, Pacing, dns_server};
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(in crate::cli) struct Load {
-    /// What to ask: http://HOST[:PORT]/PATH. ${n}, ${uuid} and ${env:NAME} may stand in it, in headers and in the body.
+    /// What to ask: http://HOST[:PORT]/PATH. Variables (${uuid}, ${env:NAME}) may stand in it, in headers and in --body.
     pub(super) url: String,
     /// Open loop: so many arrivals a second, as in 5000/s, whatever the system does.
     #[arg(

@@ -111,6 +111,41 @@ pub(in crate::load) struct Pooled<L: Link> {
     retried: AtomicU64,
 }
 
+/// How long an exchange takes, from its place in the pool on. Dropped without a word, it was given up at its deadline.
+struct Timed<'a, L: Link> {
+    pool: &'a Pool<L>,
+    begun: Instant,
+    under_way: bool,
+}
+
+impl<'a, L: Link> Timed<'a, L> {
+    fn begin(pool: &'a Pool<L>) -> Self {
+        Self {
+            pool,
+            begun: Instant::now(),
+            under_way: true,
+        }
+    }
+
+    fn answered(&mut self) {
+        self.under_way = false;
+        self.pool.took(self.begun.elapsed());
+    }
+
+    /// It says nothing of how long an answer takes.
+    fn failed(&mut self) {
+        self.under_way = false;
+    }
+}
+
+impl<L: Link> Drop for Timed<'_, L> {
+    fn drop(&mut self) {
+        if self.under_way {
+            self.pool.gave_up(self.begun.elapsed());
+        }
+    }
+}
+
 impl<L: Link> Pooled<L> {
     /// A client of at most `most` links.
     pub(super) fn of(most: usize, opener: L::Opener, reuse: ReusePlan) -> Self {
@@ -129,10 +164,12 @@ impl<L: Link> Pooled<L> {
         deadline: Instant,
         progress: &mut Progress,
     ) -> Result<Body, Outcome> {
-        let mut lease = self.pool.lease(&request.to).await;
+        let mut lease = self.pool.lease(&request.to, deadline).await;
+        let mut timed = Timed::begin(&self.pool);
         if let Some(used) = lease.take().filter(|used| self.is_young(used)) {
             match self.on(used, request, progress).await {
                 Ok((body, link)) => {
+                    timed.answered();
                     self.give_back(lease, link, deadline);
                     return Ok(body);
                 }
@@ -141,19 +178,30 @@ impl<L: Link> Pooled<L> {
                 Err(Failed::Ended(outcome)) if self.retries(request, outcome, progress) => {
                     self.retried.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(Failed::Ended(outcome)) => return Err(outcome),
+                Err(Failed::Ended(outcome)) => {
+                    timed.failed();
+                    return Err(outcome);
+                }
             }
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let pool = Arc::downgrade(&self.pool);
-        let fresh = L::open(&self.opener, id, &request.to, pool, &mut progress.phase).await?;
-        match self.on(fresh, request, progress).await {
+        let opened = L::open(&self.opener, id, &request.to, pool, &mut progress.phase).await;
+        let asked = match opened {
+            Ok(fresh) => self.on(fresh, request, progress).await,
+            Err(outcome) => Err(Failed::Ended(outcome)),
+        };
+        match asked {
             Ok((body, link)) => {
+                timed.answered();
                 self.give_back(lease, link, deadline);
                 Ok(body)
             }
             // A fresh connection is not replaced: a server that accepts and hangs up has been met.
-            Err(Failed::Ended(outcome) | Failed::NeverLeft(outcome)) => Err(outcome),
+            Err(Failed::Ended(outcome) | Failed::NeverLeft(outcome)) => {
+                timed.failed();
+                Err(outcome)
+            }
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Link;
 use crate::load::client::Destination;
@@ -17,6 +19,10 @@ pub(in crate::load) struct Pool<L: Link> {
 
 #[derive(Debug)]
 struct State<L: Link> {
+    /// How long an exchange is expected to take, a connection made for it included.
+    expected: Duration,
+    /// Longest time that anybody had for one.
+    longest: Duration,
     /// Places taken: by idle connections and by leases.
     taken: usize,
     /// Oldest first.
@@ -28,6 +34,7 @@ struct State<L: Link> {
 #[derive(Debug)]
 struct Waiter<L: Link> {
     to: Arc<Destination>,
+    deadline: Instant,
     grant: oneshot::Sender<Lease<L>>,
 }
 
@@ -67,6 +74,8 @@ impl<L: Link> Pool<L> {
         Arc::new(Self {
             max: max.max(1),
             state: Mutex::new(State {
+                expected: Duration::ZERO,
+                longest: Duration::ZERO,
                 taken: 0,
                 idle: Vec::new(),
                 waiting: VecDeque::new(),
@@ -75,10 +84,17 @@ impl<L: Link> Pool<L> {
     }
 
     /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits,
-    /// oldest first.
-    pub(super) async fn lease(self: &Arc<Self>, to: &Arc<Destination>) -> Lease<L> {
+    /// oldest first, and for good where so little is left until its `deadline` that it could no longer be answered: it
+    /// would take its place from one that can, and leave behind a connection to be made anew.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        to: &Arc<Destination>,
+        deadline: Instant,
+    ) -> Lease<L> {
         let granted = {
             let mut state = self.state();
+            let left = deadline.saturating_duration_since(Instant::now());
+            state.longest = state.longest.max(left);
             // The youngest idle connection is the least likely to be closed by the peer meanwhile.
             if let Some(at) = state.idle.iter().rposition(|c| c.leads_to(to)) {
                 let connection = state.idle.remove(at);
@@ -97,12 +113,32 @@ impl<L: Link> Pool<L> {
             }
             let (grant, granted) = oneshot::channel();
             let to = Arc::clone(to);
-            state.waiting.push_back(Waiter { to, grant });
+            state.waiting.push_back(Waiter {
+                to,
+                deadline,
+                grant,
+            });
             granted
         };
-        granted
-            .await
-            .expect("the pool outlives its waiters and drops none of them ungranted")
+        match granted.await {
+            Ok(lease) => lease,
+            // Passed over: its deadline ends it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// An exchange took so long.
+    pub(super) fn took(&self, time: Duration) {
+        let mut state = self.state();
+        state.expected = state.expected.mul_f64(0.9) + time.mul_f64(0.1);
+    }
+
+    /// An exchange was given up at its deadline after so long: the next may take longer, but nobody is passed over who has
+    /// half of his time left.
+    pub(super) fn gave_up(&self, time: Duration) {
+        let mut state = self.state();
+        let longer = (time * 2).min(state.longest / 2);
+        state.expected = state.expected.max(longer);
     }
 
     /// A connection has ended: if it was idle, its place is free.
@@ -123,6 +159,10 @@ impl<L: Link> Pool<L> {
         loop {
             let waiter = {
                 let mut state = self.state();
+                let last = Instant::now() + state.expected;
+                while state.waiting.front().is_some_and(|w| w.deadline < last) {
+                    state.waiting.pop_front();
+                }
                 match state.waiting.pop_front() {
                     Some(waiter) => waiter,
                     None => {
@@ -160,8 +200,6 @@ impl<L: Link> Pool<L> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
@@ -175,17 +213,52 @@ mod tests {
         })
     }
 
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_can_no_longer_be_answered_is_passed_over() {
+        let pool = Pool::<Connection>::new(1);
+        let to = somewhere();
+        let soon = |ms| Instant::now() + Duration::from_millis(ms);
+        let held = pool.lease(&to, soon(1_000)).await;
+        pool.gave_up(Duration::from_millis(50));
+        let ask = |ms| {
+            let (pool, to) = (Arc::clone(&pool), Arc::clone(&to));
+            let deadline = soon(ms);
+            tokio::spawn(async move {
+                let lease = tokio::time::timeout_at(deadline, pool.lease(&to, deadline)).await;
+                lease.is_ok()
+            })
+        };
+        let (hopeless, hopeful) = (ask(99), ask(101));
+        tokio::task::yield_now().await;
+        drop(held);
+        assert_eq!(
+            (hopeless.await.unwrap(), hopeful.await.unwrap()),
+            (false, true)
+        );
+        // Answers that come at once bring hope back.
+        (0..100).for_each(|_| pool.took(Duration::ZERO));
+        let held = pool.lease(&to, later()).await;
+        let again = ask(10);
+        tokio::task::yield_now().await;
+        drop(held);
+        assert!(again.await.unwrap());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn beyond_the_limit_the_oldest_is_first() {
         let pool = Pool::<Connection>::new(1);
         let to = somewhere();
-        let first = pool.lease(&to).await;
+        let first = pool.lease(&to, later()).await;
         let order = Arc::new(Mutex::new(Vec::new()));
         let waiting: Vec<_> = (0..5)
             .map(|i| {
                 let (pool, to, order) = (Arc::clone(&pool), Arc::clone(&to), Arc::clone(&order));
                 tokio::spawn(async move {
-                    let lease = pool.lease(&to).await;
+                    let lease = pool.lease(&to, later()).await;
                     order.lock().unwrap().push(i);
                     drop(lease);
                 })
@@ -205,15 +278,15 @@ mod tests {
     async fn a_waiter_that_gave_up_takes_no_place() {
         let pool = Pool::<Connection>::new(1);
         let to = somewhere();
-        let first = pool.lease(&to).await;
+        let first = pool.lease(&to, later()).await;
         for _ in 0..10_000 {
-            let waited = timeout(Duration::ZERO, pool.lease(&to)).await;
+            let waited = timeout(Duration::ZERO, pool.lease(&to, later())).await;
             assert!(waited.is_err());
         }
         drop(first);
         assert_eq!(pool.state().taken, 0);
         // The place is there for the next.
-        let again = timeout(Duration::from_secs(1), pool.lease(&to)).await;
+        let again = timeout(Duration::from_secs(1), pool.lease(&to, later())).await;
         assert!(again.is_ok());
     }
 }
