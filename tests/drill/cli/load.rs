@@ -1,6 +1,7 @@
 //! `firedrill load`: the engine alone.
 
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -15,7 +16,7 @@ struct Backend {
 
 impl Backend {
     fn start() -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let child = Command::new(env!("CARGO_BIN_EXE_firedrill"))
@@ -112,7 +113,7 @@ fn a_closed_loop_is_named_as_one() {
 
 #[test]
 fn nobody_there_is_no_measurement() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", free.local_addr().unwrap());
     drop(free);
     let said = Folder::new().firedrill(&["load", &url, "--rate", "100/s", "--for", "500ms"]);
@@ -267,4 +268,39 @@ fn capacity_is_searched_for_up_to_a_rate() {
     let unpromised = folder.firedrill(&["load", &backend.url, "--capacity-up-to", "300/s"]);
     assert_eq!(unpromised.code, 2);
     assert!(unpromised.err.contains("give some"), "{unpromised:?}");
+}
+
+#[test]
+fn a_body_of_any_bytes_is_sent_from_each_source() {
+    const BODY: &[u8] = b"\xff\x00${n}";
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("body.bin"), BODY).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let each = listener.incoming().take(2).map(|stream| {
+            let mut stream = stream.unwrap();
+            let mut read = Vec::new();
+            while !read.ends_with(BODY) {
+                let mut more = [0; 1024];
+                let length = stream.read(&mut more).unwrap();
+                assert!(length > 0, "{read:?}");
+                read.extend_from_slice(&more[..length]);
+            }
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+            stream.peer_addr().unwrap().ip().to_string()
+        });
+        each.collect::<Vec<_>>()
+    });
+    let arguments = ["load", &url, "--rate", "4/s", "--for", "500ms"];
+    let asked = ["--body-file", "body.bin", "--connections", "1"];
+    let from = ["--source", "127.0.0.2", "--source", "127.0.0.3"];
+    let said = folder.firedrill(&[&arguments[..], &asked, &from, &["--format", "json"]].concat());
+    let document = document(&said);
+    assert_eq!(
+        document["load"]["windows"][1]["by_outcome"]["ok"], 2,
+        "{said:?}"
+    );
+    assert_eq!(server.join().unwrap(), ["127.0.0.2", "127.0.0.3"]);
 }
