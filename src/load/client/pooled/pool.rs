@@ -38,6 +38,20 @@ struct Waiter<L: Link> {
     grant: oneshot::Sender<Lease<L>>,
 }
 
+impl<L: Link> State<L> {
+    /// The oldest who still has the time that an exchange is expected to take; where nobody has, who has most.
+    fn next(&mut self) -> Option<Waiter<L>> {
+        let now = Instant::now();
+        while self.waiting.front().is_some_and(|w| w.deadline <= now) {
+            self.waiting.pop_front();
+        }
+        let last = now + self.expected;
+        // Deadlines come in the order of due times, but for later requests of journeys: near enough.
+        let at = self.waiting.partition_point(|w| w.deadline < last);
+        self.waiting.remove(at).or_else(|| self.waiting.pop_back())
+    }
+}
+
 /// A place among the connections, with or without one on it. Given back when dropped, with what is on it.
 #[derive(Debug)]
 pub(super) struct Lease<L: Link> {
@@ -83,9 +97,9 @@ impl<L: Link> Pool<L> {
         })
     }
 
-    /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits,
-    /// oldest first, and for good where so little is left until its `deadline` that it could no longer be answered: it
-    /// would take its place from one that can, and leave behind a connection to be made anew.
+    /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits, oldest
+    /// first. Who has so little left until its `deadline` that an answer can hardly come in time goes after those who have
+    /// enough: it would take a place from one of them, and leave behind a connection to be made anew.
     pub(super) async fn lease(
         self: &Arc<Self>,
         to: &Arc<Destination>,
@@ -122,7 +136,7 @@ impl<L: Link> Pool<L> {
         };
         match granted.await {
             Ok(lease) => lease,
-            // Passed over: its deadline ends it.
+            // Given up with its deadline, which is over.
             Err(_) => std::future::pending().await,
         }
     }
@@ -159,11 +173,7 @@ impl<L: Link> Pool<L> {
         loop {
             let waiter = {
                 let mut state = self.state();
-                let last = Instant::now() + state.expected;
-                while state.waiting.front().is_some_and(|w| w.deadline < last) {
-                    state.waiting.pop_front();
-                }
-                match state.waiting.pop_front() {
+                match state.next() {
                     Some(waiter) => waiter,
                     None => {
                         match connection.filter(|c| !c.is_closed()) {
@@ -218,34 +228,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_can_no_longer_be_answered_is_passed_over() {
+    async fn who_can_hardly_be_answered_goes_last() {
         let pool = Pool::<Connection>::new(1);
         let to = somewhere();
         let soon = |ms| Instant::now() + Duration::from_millis(ms);
         let held = pool.lease(&to, soon(1_000)).await;
         pool.gave_up(Duration::from_millis(50));
+        let (order, mut first) = tokio::sync::mpsc::unbounded_channel();
         let ask = |ms| {
-            let (pool, to) = (Arc::clone(&pool), Arc::clone(&to));
+            let (pool, to, order) = (Arc::clone(&pool), Arc::clone(&to), order.clone());
             let deadline = soon(ms);
             tokio::spawn(async move {
-                let lease = tokio::time::timeout_at(deadline, pool.lease(&to, deadline)).await;
-                lease.is_ok()
+                let lease = pool.lease(&to, deadline).await;
+                order.send(ms).unwrap();
+                drop(lease);
             })
         };
         let (hopeless, hopeful) = (ask(99), ask(101));
         tokio::task::yield_now().await;
         drop(held);
-        assert_eq!(
-            (hopeless.await.unwrap(), hopeful.await.unwrap()),
-            (false, true)
-        );
-        // Answers that come at once bring hope back.
+        assert_eq!(first.recv().await, Some(101));
+        assert_eq!(first.recv().await, Some(99), "nobody else wants it");
+        hopeless.await.unwrap();
+        hopeful.await.unwrap();
+        // Answers that come at once bring hope back: the oldest is first again.
         (0..100).for_each(|_| pool.took(Duration::ZERO));
         let held = pool.lease(&to, later()).await;
-        let again = ask(10);
+        let both = [ask(10), ask(1_000)];
         tokio::task::yield_now().await;
         drop(held);
-        assert!(again.await.unwrap());
+        assert_eq!(
+            (first.recv().await, first.recv().await),
+            (Some(10), Some(1_000))
+        );
+        for one in both {
+            one.await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]
