@@ -12,3 +12,4 @@ pub mod run;
 pub mod scenario;
 pub mod stack;
 pub mod timeline;
+pub mod tui;

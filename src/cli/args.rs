@@ -59,6 +59,10 @@ pub(super) enum Command {
     HoldRules(HoldRules),
     /// Drive load against one address, and say what its callers saw.
     Load(Box<super::load::Load>),
+    /// Carry a scenario out on the game day's screen, or watch a run that goes on.
+    Tui(Tui),
+    /// Show a recorded run as it went, at any speed.
+    Replay(Replay),
     /// Judge a recorded run again; writes nothing.
     Judge(Judge),
     /// Write a recorded run's reports anew, and print one.
@@ -157,6 +161,13 @@ pub(super) struct Run {
     /// What to show while it runs.
     #[arg(long, value_enum, default_value_t = Ui::Auto, env = "FIREDRILL_UI")]
     pub(super) ui: Ui,
+    #[command(flatten)]
+    pub(super) carry: Carry,
+}
+
+/// How a scenario is carried out.
+#[derive(Debug, Args)]
+pub(super) struct Carry {
     /// What to print at the end.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "FIREDRILL_FORMAT")]
     pub(super) format: Format,
@@ -179,6 +190,43 @@ pub(super) struct Run {
     pub(super) yes: bool,
     #[command(flatten)]
     pub(super) reading: Reading,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tui {
+    /// The scenario file.
+    #[arg(required_unless_present = "watch")]
+    pub(super) file: Option<PathBuf>,
+    /// Look on at a run that goes on in another terminal: a run's directory, its id, or a scenario (its latest run).
+    #[arg(long, value_name = "RUN", conflicts_with = "file")]
+    pub(super) watch: Option<String>,
+    #[command(flatten)]
+    pub(super) carry: Carry,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// A run's directory, its id, or a scenario (its latest run).
+    pub(super) run: String,
+    /// Where to begin: a step, or a time after the end of warm-up as in `31s`.
+    #[arg(long, value_name = "STEP|TIME")]
+    pub(super) at: Option<String>,
+    /// How many times as fast as it was.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    pub(super) speed: f64,
+    #[command(flatten)]
+    pub(super) reports: Reports,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text
+        .parse()
+        .map_err(|_| "write a number, as in 4".to_owned())?;
+    if (0.125..=64.0).contains(&speed) {
+        Ok(speed)
+    } else {
+        Err("it must be from 0.125 to 64".to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -285,6 +333,10 @@ pub(super) enum SchemaOf {
     Scenario,
     Result,
     Plan,
+    /// `load --format json`.
+    Load,
+    /// `load --capacity-up-to … --format json`.
+    Capacity,
 }
 
 #[derive(Debug, Subcommand)]

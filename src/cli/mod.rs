@@ -18,6 +18,7 @@ mod read;
 mod recover;
 mod run;
 mod surface;
+mod tui;
 mod unmended;
 
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ pub fn main() -> ExitCode {
         Command::Guard(args) => guard::guard(&surface, &args),
         Command::HoldRules(args) => hold::hold(&surface, &args),
         Command::Load(args) => load::load(&surface, &args),
+        Command::Tui(args) => tui::tui(&surface, args),
+        Command::Replay(args) => tui::replay(&surface, &args),
         Command::Judge(args) => judge::judge(&surface, &args),
         Command::Report(args) => judge::report(&surface, &args),
         Command::Export(args) => judge::export(&surface, &args),
@@ -64,6 +67,8 @@ pub fn main() -> ExitCode {
                 SchemaOf::Scenario => crate::scenario::json_schema(),
                 SchemaOf::Result => schemars::schema_for!(crate::judge::Judgement).to_value(),
                 SchemaOf::Plan => schemars::schema_for!(plan::Document).to_value(),
+                SchemaOf::Load => schemars::schema_for!(load::Document<'_>).to_value(),
+                SchemaOf::Capacity => schemars::schema_for!(load::CapacityDocument<'_>).to_value(),
             });
             Exit::Pass
         }

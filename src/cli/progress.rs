@@ -4,17 +4,17 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::StackEventKind;
-use crate::run::ABORT;
 use crate::scenario::plan::Plan;
-use crate::timeline::event::{Event, Level, Moment, Phase};
+use crate::timeline::event::Event;
 use crate::timeline::{Entry, Recorder};
+use crate::tui::told;
 
 /// The task that prints.
 pub(super) struct Progress {
@@ -23,12 +23,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Follows a run into its `run.log`, and onto the screen unless `quiet`.
+    /// Follows a run into its `run.log`, and onto the terminal as long as it is not `quiet`.
     pub(super) fn start(
         plan: &Plan,
         recorder: &Recorder,
         log: &Path,
-        quiet: bool,
+        quiet: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
         // The guardian adds to it, too.
@@ -59,14 +59,14 @@ struct Lines {
     /// End of warm-up, from which people count.
     zero_us: Option<i64>,
     log: File,
-    quiet: bool,
+    quiet: Arc<AtomicBool>,
 }
 
 impl Lines {
     fn say(&mut self, line: &str) {
         // Neither a full disk nor a closed terminal may stop the run; the journal holds the same and says so.
         let _lost = writeln!(self.log, "{line}");
-        if !self.quiet {
+        if !self.quiet.load(Ordering::Relaxed) {
             let _closed = writeln!(std::io::stderr().lock(), "{line}");
         }
     }
@@ -96,7 +96,7 @@ impl Lines {
         if let Event::LoadStarted { steps_zero_us, .. } = &entry.event {
             self.zero_us = Some(*steps_zero_us);
         }
-        if let Some(text) = self.told(&entry.event) {
+        if let Some(text) = told(&self.plan, &entry.event) {
             self.line(entry.at_us, &text);
         }
     }
@@ -141,145 +141,5 @@ impl Lines {
             ms(second.p99_us)
         );
         self.line(now, &text);
-    }
-
-    /// What a person should see of an event; `None` for what only the judge needs.
-    fn told(&self, event: &Event) -> Option<String> {
-        let at = |step: &str, what: &str| Some(format!("{step:<9} {what}"));
-        match event {
-            Event::Phase(phase) => Some(phase_text(*phase).to_owned()),
-            Event::Dispatched { step, targets, .. } => {
-                let action = self
-                    .plan
-                    .steps
-                    .iter()
-                    .find(|s| s.name == *step)
-                    .map_or("", |s| s.action.name());
-                let whom: Vec<String> = targets.iter().map(ToString::to_string).collect();
-                at(step, &format!("{action} {}", whom.join(", ")))
-            }
-            Event::Acknowledged {
-                step,
-                error: Some(error),
-            } => at(step, &format!("failed: {error}")),
-            Event::Effect {
-                step, component, ..
-            } => at(
-                step,
-                &component
-                    .as_ref()
-                    .map_or("in effect".to_owned(), |c| format!("in effect on {c}")),
-            ),
-            Event::Converged {
-                step,
-                complete,
-                note,
-            } => {
-                let how = if *complete { "rolled out" } else { "given up" };
-                at(
-                    step,
-                    &note
-                        .as_ref()
-                        .map_or(how.to_owned(), |n| format!("{how}: {n}")),
-                )
-            }
-            Event::Healed { step } => at(step, "healed"),
-            Event::Verified { step } => at(step, "verified"),
-            Event::NotDispatched { step, why, .. } => at(step, &format!("not dispatched: {why}")),
-            Event::LeftOut { step, flag } => at(step, &format!("left out ({flag})")),
-            Event::LeftBroken { why, .. } => Some(format!("LEFT BROKEN: {why}")),
-            Event::Steady {
-                moment,
-                held,
-                observed,
-                ..
-            } => {
-                let when = if *moment == Moment::Before {
-                    "before"
-                } else {
-                    "after"
-                };
-                Some(format!(
-                    "steady state {when}: {}: {observed}",
-                    if *held { "holds" } else { "DOES NOT HOLD" }
-                ))
-            }
-            Event::LoadFailed { why } => Some(format!("the load failed: {why}")),
-            Event::Engine {
-                component,
-                what: StackEventKind::Died { code },
-                ..
-            } => Some(format!("{component} died (exit code {code})")),
-            Event::Engine {
-                component,
-                what: StackEventKind::Started,
-                ..
-            } => Some(format!("{component} started")),
-            Event::Notified {
-                alert, resolved, ..
-            } => Some(format!(
-                "alert {alert} {}",
-                if *resolved { "resolved" } else { "notified" }
-            )),
-            Event::Gap { source, why, .. } => Some(format!("{source} did not answer: {why}")),
-            Event::Aborted { by } if by == ABORT => Some(format!("{by}: healing everything, now")),
-            Event::Aborted { by } => Some(format!(
-                "{by}: healing everything; once more skips the report"
-            )),
-            Event::Stopped {
-                what,
-                limit,
-                observed,
-                ..
-            } => Some(format!(
-                "STOP: {what} {limit}: {observed}; healing everything, now"
-            )),
-            Event::Note {
-                level: Level::Info,
-                text,
-            } => Some(text.clone()),
-            Event::Note {
-                level: Level::Warning,
-                text,
-            } => Some(format!("warning: {text}")),
-            Event::Note {
-                level: Level::Error,
-                text,
-            } => Some(format!("error: {text}")),
-            Event::Recovering { by, .. } => Some(format!("{by}: mending what the run left")),
-            Event::Opened(_)
-            | Event::Guarded { .. }
-            | Event::Components(_)
-            | Event::Owed { .. }
-            | Event::Mended { .. }
-            | Event::Acknowledged { error: None, .. }
-            | Event::HealBegins { .. }
-            | Event::LoadStarted { .. }
-            | Event::LoadEnded { .. }
-            | Event::Name { .. }
-            | Event::Engine { .. }
-            | Event::Starved { .. }
-            | Event::Skew { .. }
-            | Event::AlertHistory { .. }
-            | Event::Received { .. }
-            | Event::Detected { .. }
-            | Event::Rules { .. }
-            | Event::Replicas { .. }
-            | Event::StopWatched { .. }
-            | Event::Closed { .. } => None,
-        }
-    }
-}
-
-fn phase_text(phase: Phase) -> &'static str {
-    match phase {
-        Phase::StandingUp => "standing the stack up",
-        Phase::Preparing => "checking the steady state",
-        Phase::Warmup => "warm-up",
-        Phase::Drill => "the drill begins",
-        Phase::Awaiting => "load over; awaiting alerts",
-        Phase::Mending => "mending what is open",
-        Phase::Collecting => "collecting evidence",
-        Phase::TakingDown => "taking the stack down",
     }
 }

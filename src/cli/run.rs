@@ -1,6 +1,8 @@
 //! `firedrill run`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::args::{Run, Ui};
 use super::confirm::confirm;
@@ -11,6 +13,7 @@ use super::judge::{Past, print};
 use super::progress::Progress;
 use super::read::{self, Scenario};
 use super::surface::Surface;
+use super::tui::{GameDay, drawable};
 use super::unmended;
 use crate::judge;
 use crate::load::ClientChoice;
@@ -25,15 +28,17 @@ use crate::timeline::event::{Event, JOURNAL_VERSION, Opened};
 use crate::timeline::{Journal, Recorder, Recording, RunDir, RunLock, TimelineError, boot_id};
 
 pub(super) fn run(surface: &Surface, args: &Run) -> Exit {
-    if args.ui == Ui::Tui {
-        surface.talk("error: --ui tui is not supported yet; use --ui plain");
-        return Exit::Usage;
+    if args.ui == Ui::Tui
+        && let Err(exit) = drawable(surface, "use --ui plain")
+    {
+        return exit;
     }
     // All are checked before the first is carried out: a mistake in the last file should not cost the night.
     let mut scenarios = Vec::new();
     let mut unusable = Exit::Pass;
     for file in &args.files {
-        match read::read(surface, file, &args.reading).and_then(|s| allowed(surface, args, file, s))
+        match read::read(surface, file, &args.carry.reading)
+            .and_then(|s| allowed(surface, args, file, s))
         {
             Ok(scenario) => scenarios.push((file, scenario)),
             Err(exit) => unusable = unusable.worse(exit),
@@ -107,7 +112,13 @@ fn allowed(
 ) -> Result<Scenario, Exit> {
     let plan = &scenario.checked.plan;
     let known = |name: &String| plan.steps.iter().any(|s| s.name == *name);
-    if let Some(name) = args.only.iter().chain(&args.skip).find(|n| !known(n)) {
+    if let Some(name) = args
+        .carry
+        .only
+        .iter()
+        .chain(&args.carry.skip)
+        .find(|n| !known(n))
+    {
         let has: Vec<&str> = plan.steps.iter().map(|s| s.name.as_str()).collect();
         surface.talk(&format!(
             "error: {} has no step `{name}`; it has {}",
@@ -117,7 +128,7 @@ fn allowed(
         return Err(Exit::Usage);
     }
     let breaks = selection(args).dispatches_any(plan);
-    if matches!(plan.stack, StackSpec::External(_)) && breaks && !args.yes {
+    if matches!(plan.stack, StackSpec::External(_)) && breaks && !args.carry.yes {
         confirm(surface, args, file, plan)?;
     }
     Ok(scenario)
@@ -126,9 +137,9 @@ fn allowed(
 /// Which steps are left out by flag.
 pub(super) fn selection(args: &Run) -> Selection {
     Selection {
-        only: args.only.clone(),
-        skip: args.skip.clone(),
-        no_faults: args.no_faults,
+        only: args.carry.only.clone(),
+        skip: args.carry.skip.clone(),
+        no_faults: args.carry.no_faults,
     }
 }
 
@@ -165,7 +176,12 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
         runtime.shutdown_background();
         done
     });
-    let (dir, ended, hurry) = match done {
+    let Done {
+        dir,
+        ended,
+        hurry,
+        game_day,
+    } = match done {
         Ok(done) => done,
         Err(NotBegun::Stack(error @ StackError::InvalidFile { .. })) => {
             return surface.failed(&error, Exit::Usage);
@@ -176,6 +192,9 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
             return exit;
         }
     };
+    if let Some(game_day) = game_day {
+        game_day.finish(surface, signals, args.files.len() == 1);
+    }
     if let Err(RunError::Stack(error @ StackError::InvalidFile { .. })) = &ended {
         return surface.failed(error, Exit::Usage);
     }
@@ -206,7 +225,7 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
             &report::markdown(&past.plan, &judgement, &past.recording),
         );
     }
-    let exit = print(surface, args.format, &past, &judgement);
+    let exit = print(surface, args.carry.format, &past, &judgement);
     match written {
         Ok(()) => exit,
         // A verdict whose report could not be written is not one that a pipeline may rely on.
@@ -227,7 +246,14 @@ fn append(path: &Path, text: &str) -> Result<(), ReportError> {
     })
 }
 
-type Done = (RunDir, Result<(), RunError>, bool);
+/// A run that was carried out, as far as it could be.
+struct Done {
+    dir: RunDir,
+    ended: Result<(), RunError>,
+    /// The report is to be skipped.
+    hurry: bool,
+    game_day: Option<GameDay>,
+}
 
 async fn carry_out(
     surface: &Surface,
@@ -244,9 +270,14 @@ async fn carry_out(
     if selection(args).dispatches_any(plan) {
         plan.guards.open_at(clock.zero_wall_ns())?;
     }
-    unmended::refuse(&args.reports.out, None, &plan.stack, &scenario_dir)?;
+    unmended::refuse(&args.carry.reports.out, None, &plan.stack, &scenario_dir)?;
     let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-    let dir = RunDir::create(&args.reports.out, &plan.name, clock.zero_wall_ns(), &run)?;
+    let dir = RunDir::create(
+        &args.carry.reports.out,
+        &plan.name,
+        clock.zero_wall_ns(),
+        &run,
+    )?;
     let lock = RunLock::take(&dir)?;
     let started = Started {
         dir: dir.clone(),
@@ -254,14 +285,14 @@ async fn carry_out(
         run,
         scenario_dir,
     };
-    let (order, progress) = match ordered(surface, args, scenario, redactor, signals, started).await
-    {
-        Ok(ordered) => ordered,
-        Err(error) => {
-            give_back(surface, lock);
-            return Err(error);
-        }
-    };
+    let (order, progress, game_day) =
+        match ordered(surface, args, scenario, redactor, signals, started).await {
+            Ok(ordered) => ordered,
+            Err(error) => {
+                give_back(surface, lock);
+                return Err(error);
+            }
+        };
     let interrupt = order.interrupt.clone();
     let ended = conduct(order).await;
     // What the journal could not be told counts as owed: whoever recovers looks.
@@ -269,7 +300,12 @@ async fn carry_out(
         give_back(surface, lock);
     }
     progress.finish().await;
-    Ok((dir, ended, interrupt.hurry.is_cancelled()))
+    Ok(Done {
+        dir,
+        ended,
+        hurry: interrupt.hurry.is_cancelled(),
+        game_day,
+    })
 }
 
 /// A run that owes nothing says so.
@@ -300,7 +336,7 @@ async fn ordered(
     redactor: Redactor,
     signals: &Signals,
     started: Started,
-) -> Result<(Order, Progress), NotBegun> {
+) -> Result<(Order, Progress, Option<GameDay>), NotBegun> {
     let Started {
         dir,
         clock,
@@ -344,7 +380,7 @@ async fn ordered(
         pid: std::process::id(),
         pid_start: start_of(std::process::id()).unwrap_or(0),
         stack: plan.stack.clone(),
-        takes_down: !args.keep_stack && !external,
+        takes_down: !args.carry.keep_stack && !external,
         scenario_dir: scenario_dir.display().to_string(),
         ports: ports.clone(),
         secrets: secret_names(&variables),
@@ -353,26 +389,39 @@ async fn ordered(
         .record_synced(Event::Opened(Box::new(opened.clone())))
         .await?;
     // Another run may have begun since it was asked the first time; both are on record now, so one of them sees it.
-    unmended::refuse(&args.reports.out, Some(&dir), &plan.stack, &scenario_dir)?;
+    unmended::refuse(
+        &args.carry.reports.out,
+        Some(&dir),
+        &plan.stack,
+        &scenario_dir,
+    )?;
     let context = context(surface, &opened, &dir).map_err(io(Path::new("this binary")))?;
-    let progress = Progress::start(&plan, &recorder, &dir.run_log(), surface.quiet)
+    let quiet = Arc::new(AtomicBool::new(surface.quiet));
+    let progress = Progress::start(&plan, &recorder, &dir.run_log(), Arc::clone(&quiet))
         .map_err(io(&dir.run_log()))?;
     let interrupt = signals.of_run(&recorder);
     let guardian = guardian(&plan.stack, &context, &dir);
+    let stack = stack::open(&plan.stack, context.clone())?;
+    let game_day = if args.ui == Ui::Tui {
+        let begun = GameDay::begin(surface, &dir, &plan, signals, quiet);
+        Some(begun.map_err(io(Path::new("the screen")))?)
+    } else {
+        None
+    };
     let order = Order {
-        stack: stack::open(&plan.stack, context.clone())?,
+        stack,
         plan,
         dir: dir.clone(),
         recorder,
         context,
         client: ClientChoice::Http,
         selection: selection(args),
-        keep_stack: args.keep_stack,
+        keep_stack: args.carry.keep_stack,
         guardian,
         interrupt,
         scenario_dir,
     };
-    Ok((order, progress))
+    Ok((order, progress, game_day))
 }
 
 fn secret_names(variables: &[Variable]) -> Vec<String> {

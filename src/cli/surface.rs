@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use super::args::Colour;
 use super::exit::Exit;
 use crate::model::Redactor;
+use crate::tui::Screen;
 
 /// The process's surface: its two streams and its environment.
 pub(super) struct Surface {
@@ -13,6 +14,7 @@ pub(super) struct Surface {
     pub(super) quiet: bool,
     colour: Colour,
     redactor: Redactor,
+    screen: Screen,
 }
 
 impl Surface {
@@ -21,6 +23,7 @@ impl Surface {
             quiet,
             colour,
             redactor: Redactor::default(),
+            screen: Screen::default(),
         }
     }
 
@@ -29,10 +32,16 @@ impl Surface {
         &self.redactor
     }
 
+    /// The game day's screen, which has the terminal while it is up.
+    pub(super) fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
     /// From here on, what a failed part of this program says last is without secrets too.
     pub(super) fn hide_in_panics(&self) {
-        let redactor = self.redactor.clone();
+        let (redactor, screen) = (self.redactor.clone(), self.screen.clone());
         std::panic::set_hook(Box::new(move |panic| {
+            screen.restore();
             let trace = std::backtrace::Backtrace::capture();
             let text = last_words(&redactor, &panic.to_string(), &trace.to_string());
             let _closed = writeln!(std::io::stderr().lock(), "{text}");
@@ -56,7 +65,7 @@ impl Surface {
         self.colours(std::io::stderr().is_terminal())
     }
 
-    fn colours(&self, terminal: bool) -> bool {
+    pub(super) fn colours(&self, terminal: bool) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
         match self.colour {
             Colour::Always => true,

@@ -39,8 +39,7 @@ pub(super) fn limit(step: &StepPlan, plan: &Plan) -> Limit {
 
 /// How much of the load is left when the step is dispatched as planned.
 fn left_of_load(step: &StepPlan, plan: &Plan) -> Option<Duration> {
-    let schedule = plan.load.as_ref()?.schedule();
-    let length = schedule.length().saturating_sub(schedule.warmup());
+    let length = plan.traffic()?.length();
     let dispatch = evidence::watch(plan, &step.name)?.dispatch;
     Some(length.saturating_sub(dispatch))
 }

@@ -126,6 +126,7 @@ mod tests {
             steady_state: vec![],
             stop_when: vec![],
             load: None,
+            loads: vec![],
             steps: vec![StepPlan {
                 name: "freeze".to_owned(),
                 when: Trigger::At(std::time::Duration::ZERO),

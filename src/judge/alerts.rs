@@ -11,6 +11,9 @@ use super::promise::{Finding, Heading, Promise, micros, secs};
 use super::result::Figure;
 use crate::timeline::tally::StepFacts;
 
+/// Of a run that was over before the alerts' history was read.
+pub(super) const UNREAD: &str = "the run ended before Prometheus was asked what had fired";
+
 /// One limit of an expected alert.
 pub(super) struct Alert<'a> {
     pub(super) alert: &'a str,
@@ -64,6 +67,9 @@ impl Promise for Alert<'_> {
         };
         if facts.rules.is_none() {
             return Finding::no_data("Prometheus' rules and alerts were never read");
+        }
+        if !facts.collected() {
+            return Finding::no_data(UNREAD);
         }
         let each = match labels(facts, step, self.labels) {
             Ok(each) => each,

@@ -26,6 +26,8 @@ pub struct LoadSpan {
     pub arrivals: u64,
     /// Requests never reached because their journey stopped.
     pub not_reached: u64,
+    /// Whether its requests are tried again.
+    pub retries: bool,
 }
 
 /// The `load` part of a result, of a load that was driven by itself: without steps there are the windows `warmup` and `run`.
@@ -37,7 +39,7 @@ pub fn load_alone(tally: &LoadTally, span: LoadSpan, starved: &[i64]) -> LoadRes
         name: name.to_owned(),
         from_us,
         to_us: to_us.max(from_us),
-        all: figures(counts),
+        all: figures(counts, span.retries),
         journeys: BTreeMap::new(),
     };
     let slices = tally.punctuality.suspect(starved);
@@ -77,34 +79,57 @@ pub fn load_alone(tally: &LoadTally, span: LoadSpan, starved: &[i64]) -> LoadRes
 }
 
 /// What keeps the figures of a load that was driven by itself from being believed, in words; none if nothing does.
-#[must_use]
-pub fn load_doubts(load: &LoadResult, broke_off: Option<&str>) -> Vec<String> {
-    let mut doubts: Vec<String> = broke_off
-        .map(|why| format!("the load broke off: {why}"))
-        .into_iter()
-        .collect();
-    let good: u64 = load.windows.iter().map(|w| w.all.good).sum();
-    if good == 0 {
-        doubts.push("not one request was answered well: nothing was measured".to_owned());
-    }
-    for slice in &load.suspect_slices {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadDoubts {
+    /// The generator or its machine may have made the figures what they are: nothing is proven by them, either way.
+    pub generator: Vec<String>,
+    /// Nobody answered: no latency was measured. A promise that is broken by that is broken all the same.
+    pub nobody: Option<String>,
+}
+
+impl LoadDoubts {
+    /// Of a load that broke off for this reason, if it did.
+    #[must_use]
+    pub fn of(load: &LoadResult, broke_off: Option<&str>) -> Self {
         let at = |us: i64| number::moment(us - load.started_us);
-        let why = if slice.starved {
-            "this machine had no CPU time left".to_owned()
-        } else {
+        let broke_off = broke_off.map(|why| format!("the load broke off: {why}"));
+        let slices = load.suspect_slices.iter().map(|slice| {
+            let why = if slice.starved {
+                "this machine had no CPU time left".to_owned()
+            } else {
+                format!(
+                    "the generator let only {} of {} requests go within 10 ms of their time",
+                    number::count(slice.on_time),
+                    number::count(slice.due)
+                )
+            };
+            format!("{} to {}: {why}", at(slice.from_us), at(slice.to_us))
+        });
+        // Pauses go with the seconds that they made doubtful; one that made none so spoilt too little to matter.
+        let pauses = load.pauses.iter().filter(|pause| {
+            let touches = |s: &SuspectSlice| pause.from_us < s.to_us && pause.to_us > s.from_us;
+            load.suspect_slices.iter().any(touches)
+        });
+        let pauses = pauses.map(|pause| {
             format!(
-                "the generator let only {} of {} requests go within 10 ms of their time",
-                number::count(slice.on_time),
-                number::count(slice.due)
+                "{:+.3} s: the generator paused for {:.3} s",
+                (pause.from_us - load.started_us) as f64 / 1e6,
+                (pause.to_us - pause.from_us) as f64 / 1e6
             )
-        };
-        doubts.push(format!(
-            "{} to {}: {why}",
-            at(slice.from_us),
-            at(slice.to_us)
-        ));
+        });
+        let good: u64 = load.windows.iter().map(|w| w.all.good).sum();
+        Self {
+            generator: broke_off.into_iter().chain(slices).chain(pauses).collect(),
+            nobody: (good == 0)
+                .then(|| "not one request was answered well: nothing was measured".to_owned()),
+        }
     }
-    doubts
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.generator.iter().chain(&self.nobody).cloned().collect()
+    }
 }
 
 /// What is promised of the requests after the warm-up.
@@ -123,9 +148,9 @@ impl LoadLimits {
         self.good.is_none() && self.latency.is_empty()
     }
 
-    /// What became of it. Where the generator was in trouble (`doubts` of [`load_doubts`]), nothing is proven either way.
+    /// What became of it. Where the generator was in trouble, nothing is proven either way.
     #[must_use]
-    pub fn judge(&self, tally: &LoadTally, doubts: &[String]) -> Vec<ObjectiveResult> {
+    pub fn judge(&self, tally: &LoadTally, doubts: &LoadDoubts) -> Vec<ObjectiveResult> {
         let good = self.good.map(|at_least| {
             let limit = Figure::Share(at_least.get());
             let heading = Heading::new("availability", limit, Unit::Ratio);
@@ -138,7 +163,7 @@ impl LoadLimits {
                 latency::percentile(&tally.run, *percentile, *within),
             )
         });
-        let open = |finding: Finding| match doubts.first() {
+        let open = |finding: Finding| match doubts.generator.first() {
             None => finding,
             Some(why) => finding.open(why.clone()),
         };
@@ -146,5 +171,82 @@ impl LoadLimits {
             .chain(latency)
             .map(|(heading, finding)| super::result_of(heading, open(finding), None))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Outcome, RequestRecord};
+
+    const S: i64 = 1_000_000;
+
+    /// 100/s for 2 s, of which this many µs of the second second let nothing go.
+    fn load(paused_us: i64, outcome: Outcome) -> (LoadTally, LoadResult) {
+        let mut tally = LoadTally::new(0, 0);
+        for n in 0..200 {
+            let due_us = n * 10_000;
+            let held_up = (S..S + paused_us).contains(&due_us);
+            let left_us = if held_up { S + paused_us } else { due_us };
+            tally.add(&RequestRecord {
+                n: n.unsigned_abs(),
+                journey: 0,
+                request: 0,
+                user: 0,
+                due_us,
+                left_us: Some(left_us),
+                sent_us: Some(left_us),
+                done_us: left_us + 500,
+                outcome,
+                good: outcome == Outcome::Ok,
+                status: 200,
+                instance: 0,
+                version: 0,
+                retried: None,
+            });
+        }
+        let span = LoadSpan {
+            started_us: 0,
+            steps_zero_us: 0,
+            end_us: 2 * S,
+            arrivals: 200,
+            not_reached: 0,
+            retries: false,
+        };
+        let result = load_alone(&tally, span, &[]);
+        (tally, result)
+    }
+
+    fn promised() -> LoadLimits {
+        LoadLimits {
+            good: Ratio::new(0.99),
+            latency: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_pause_of_the_generator_is_said_and_proves_nothing() {
+        let (tally, result) = load(505_000, Outcome::Ok);
+        let doubts = LoadDoubts::of(&result, None);
+        assert_eq!(
+            doubts.all(),
+            [
+                "+1.0 s to +2.0 s: the generator let only 50 of 100 requests go within 10 ms of their time",
+                "+1.000 s: the generator paused for 0.505 s"
+            ]
+        );
+        let judged = promised().judge(&tally, &doubts);
+        assert_eq!(judged[0].verdict, super::super::Verdict::Inconclusive);
+        let (_, calm) = load(0, Outcome::Ok);
+        assert_eq!(LoadDoubts::of(&calm, None), LoadDoubts::default());
+    }
+
+    #[test]
+    fn nobody_who_answers_breaks_a_promise() {
+        let (tally, result) = load(0, Outcome::Refused);
+        let doubts = LoadDoubts::of(&result, None);
+        assert!(doubts.nobody.is_some() && doubts.generator.is_empty());
+        let judged = promised().judge(&tally, &doubts);
+        assert_eq!(judged[0].verdict, super::super::Verdict::Fail);
     }
 }

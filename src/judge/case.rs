@@ -1,9 +1,10 @@
 //! What is the same however doubtful requests are read: the facts, the watches, the windows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::model::{Action, ComponentId, RequestRecord};
-use crate::scenario::plan::{LoadPlan, Plan};
+use crate::model::{Action, ComponentId, Journeys, RequestRecord};
+use crate::scenario::plan::{JourneyPlan, Of, Placed, Plan, Traffic};
 use crate::timeline::Recording;
 use crate::timeline::event::Event;
 use crate::timeline::tally::{
@@ -27,6 +28,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct Case<'a> {
     pub(super) plan: &'a Plan,
+    traffic: Option<Traffic<'a>>,
     pub(super) recording: &'a Recording,
     pub(super) facts: Facts<'a>,
     pub(super) doubt: Doubt,
@@ -43,11 +45,17 @@ impl<'a> Case<'a> {
         let facts = Facts::of(plan, recording);
         let started = facts.load_started.map_or(0, |l| l.started_us);
         let zero = facts.load_started.map_or(0, |l| l.steps_zero_us);
-        let doubt = Doubt::new(&recording.requests, started, &facts.starved_us);
-        let load_end_us = load_end(plan, recording, &facts);
+        let traffic = plan.traffic();
+        let loads: Vec<Journeys> = traffic
+            .iter()
+            .flat_map(|t| t.loads().iter().map(Placed::numbers))
+            .collect();
+        let doubt = Doubt::new(&recording.requests, &loads, started, &facts.starved_us);
+        let load_end_us = load_end(traffic.as_ref(), recording, &facts);
         let first = facts.first_dispatch_us().unwrap_or(i64::MAX);
         let mut case = Self {
             plan,
+            traffic,
             recording,
             doubt,
             watches: BTreeMap::new(),
@@ -74,7 +82,7 @@ impl<'a> Case<'a> {
             over_us: step.over_us(),
             old_answers_us: &self.old_answers(step),
             readmission: self.readmission(step, &planned.action),
-            settle_us: self.settle_us(None, dispatched_us),
+            settle_us: self.longest_settle_us(dispatched_us),
             load_end_us: self.load_end_us,
         };
         let end = tally::watch_end(&facts, i64::MAX)?;
@@ -94,49 +102,71 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Mean spacing, in µs, of a journey's requests (or all) as planned at `at_us`.
-    pub(super) fn slot_us(&self, journey: Option<usize>, at_us: i64) -> i64 {
-        let (Some(load), Some(start)) = (&self.plan.load, self.facts.load_started) else {
+    /// Mean spacing, in µs, of the requests of these journeys as planned at `at_us`.
+    pub(super) fn slot_us(&self, journeys: Journeys, at_us: i64) -> i64 {
+        if self.traffic.is_none() || self.facts.load_started.is_none() {
             return 1_000_000;
-        };
-        let schedule = load.schedule();
-        // A dispatch at the very end goes by the last planned rate.
-        let last = micros(schedule.length()) - 1;
-        let into = (at_us - start.started_us).clamp(0, last.max(0));
-        let rate = schedule.rate_at(std::time::Duration::from_micros(into.unsigned_abs()));
-        let requests: f64 = match journey {
-            Some(index) => load.request_rate(index, rate),
-            None => (0..load.journeys.len())
-                .map(|i| load.request_rate(i, rate))
-                .sum(),
-        };
-        (1e6 / requests.max(1e-3)).round() as i64
-    }
-
-    /// Quiet time of a journey; a watch's (`None`) is the longest of them.
-    pub(super) fn settle_us(&self, journey: Option<usize>, at_us: i64) -> i64 {
-        let set = micros(self.plan.recovery.settle);
-        let of = |journey| tally::settle_us(set, self.slot_us(journey, at_us));
-        match journey {
-            Some(_) => of(journey),
-            None => (0..self.journeys().len())
-                .map(|i| of(Some(i)))
-                .max()
-                .unwrap_or_else(|| of(None)),
         }
+        (1e6 / self.rate(journeys, at_us).max(1e-3)).round() as i64
     }
 
-    /// Quiet time of all requests taken together.
-    pub(super) fn settle_of_all_us(&self, at_us: i64) -> i64 {
-        tally::settle_us(micros(self.plan.recovery.settle), self.slot_us(None, at_us))
+    /// Requests of these journeys due per second, as planned at `at_us`; 0 where nobody was to come.
+    fn rate(&self, journeys: Journeys, at_us: i64) -> f64 {
+        let (Some(traffic), Some(start)) = (&self.traffic, self.facts.load_started) else {
+            return 0.0;
+        };
+        let into = u64::try_from(at_us - start.started_us).unwrap_or(0);
+        traffic.request_rate(journeys, Duration::from_micros(into))
     }
 
-    /// The plan's journeys.
-    pub(super) fn journeys(&self) -> &'a [crate::scenario::plan::JourneyPlan] {
-        self.plan
-            .load
-            .as_ref()
-            .map_or(&[], |load: &LoadPlan| load.journeys.as_slice())
+    /// Whether anybody was to come of these journeys in a watch.
+    pub(super) fn is_asked(&self, journeys: Journeys, watch: WatchSpan) -> bool {
+        let (Some(traffic), Some(start)) = (&self.traffic, self.facts.load_started) else {
+            return false;
+        };
+        let into = |at_us: i64| {
+            let us = u64::try_from(at_us.saturating_sub(start.started_us)).unwrap_or(0);
+            Duration::from_micros(us)
+        };
+        let (from, to) = (into(watch.dispatched_us), into(watch.end_us));
+        traffic.due(journeys, from, to) > 0.0
+    }
+
+    /// Quiet time of these journeys' requests taken together.
+    pub(super) fn settle_us(&self, journeys: Journeys, at_us: i64) -> i64 {
+        let set = micros(self.plan.recovery.settle);
+        tally::settle_us(set, self.slot_us(journeys, at_us))
+    }
+
+    /// Quiet time that a watch takes: the longest of its journeys. Those of which nobody comes then have nothing to show.
+    pub(super) fn longest_settle_us(&self, at_us: i64) -> i64 {
+        let each = (0..self.journeys().len()).map(Journeys::one);
+        let each = each.filter(|journey| self.rate(*journey, at_us) > 0.0);
+        let each = each.map(|journey| self.settle_us(journey, at_us));
+        each.max()
+            .unwrap_or_else(|| self.settle_us(Journeys::ALL, at_us))
+    }
+
+    /// The journeys of all loads, by their numbers.
+    pub(super) fn journeys(&self) -> Vec<&'a JourneyPlan> {
+        let traffic = self.traffic.as_ref();
+        traffic.map_or_else(Vec::new, |t| t.journeys().map(|(_, j)| j).collect())
+    }
+
+    /// The loads, where there are any.
+    pub(super) fn loads(&self) -> &[Placed<'a>] {
+        self.traffic.as_ref().map_or(&[], Traffic::loads)
+    }
+
+    /// The journeys of each of several loads; none where there is just one load, which is all there is.
+    pub(super) fn several(&self) -> Vec<Journeys> {
+        let named = self.loads().iter().filter(|load| load.name.is_some());
+        named.map(Placed::numbers).collect()
+    }
+
+    /// The journeys that are meant; `None` where there is none of this name.
+    pub(super) fn meant(&self, of: &Of) -> Option<Journeys> {
+        self.traffic.as_ref()?.meant(of)
     }
 
     /// The windows of the run.
@@ -261,11 +291,11 @@ impl<'a> Case<'a> {
 const RECENT_US: i64 = 10_000_000;
 
 /// When the load ended: as planned, or earlier where it was cut off; without a load, when observation did.
-fn load_end(plan: &Plan, recording: &Recording, facts: &Facts<'_>) -> i64 {
-    let (Some(load), Some(start)) = (&plan.load, facts.load_started) else {
+fn load_end(traffic: Option<&Traffic<'_>>, recording: &Recording, facts: &Facts<'_>) -> i64 {
+    let (Some(traffic), Some(start)) = (traffic, facts.load_started) else {
         return facts.observed_until_us;
     };
-    let planned = start.started_us + micros(load.schedule().length());
+    let planned = start.started_us + micros(traffic.warmup() + traffic.length());
     match facts.load_ended {
         Some(end) => planned.min(end.at_us),
         None => recording

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use crate::model::{ComponentId, RequestRecord};
+use crate::model::{ComponentId, Journeys, RequestRecord};
 use crate::scenario::plan::{Objective, Of};
 use crate::timeline::tally::{
     self, Counts, Dossier, DossierInput, Exposure, Reading, Standing, StepFacts, View, WatchSpan,
@@ -12,7 +12,7 @@ use crate::timeline::tally::{
 
 use super::case::{Case, Watch};
 use super::facts::Facts;
-use super::promise::{Finding, journey, secs};
+use super::promise::{Finding, secs};
 use super::result::Figure;
 use super::verdict::Verdict;
 use super::{availability, latency};
@@ -21,8 +21,10 @@ use super::{availability, latency};
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) all: Dossier,
-    /// In the plan's order.
+    /// By their numbers.
     pub(super) journeys: Vec<Dossier>,
+    /// Each of several loads, in the plan's order.
+    pub(super) loads: Vec<Dossier>,
 }
 
 /// One of them, before an objective.
@@ -126,9 +128,10 @@ impl<'a> Evidence<'a> {
         self.windows.get_or_init(|| {
             let requests = &self.case.recording.requests;
             let journeys = self.case.journeys().len();
+            let loads = self.case.several();
             let spans = self.case.windows().into_iter();
             spans
-                .map(|span| tally::tally(requests, span, journeys, self.view))
+                .map(|span| tally::tally(requests, span, journeys, &loads, self.view))
                 .collect()
         })
     }
@@ -136,11 +139,19 @@ impl<'a> Evidence<'a> {
     /// Requests due in a window, counted.
     fn counts(&self, window: &str, of: &Of) -> Option<&Counts> {
         let tally = self.windows().iter().find(|w| w.span.name == window)?;
-        match journey(of) {
-            None => Some(&tally.all),
-            Some(name) => {
-                let index = self.case.journeys().iter().position(|j| j.name == name)?;
-                tally.journeys.get(index)
+        match of {
+            Of::All => Some(&tally.all),
+            Of::Journey(name) => {
+                let journeys = self.case.journeys();
+                tally
+                    .journeys
+                    .get(journeys.iter().position(|j| j.name == *name)?)
+            }
+            Of::Load(name) => {
+                let loads = self.case.loads();
+                tally
+                    .loads
+                    .get(loads.iter().position(|l| l.name == Some(name))?)
             }
         }
     }
@@ -175,7 +186,7 @@ impl<'a> Evidence<'a> {
         })
     }
 
-    /// Judges a step's failover table of the journey named, or the worst of all journeys.
+    /// Judges a step's failover table of the journey named, or the worst of the load named, or of all.
     pub(super) fn of_journeys(
         &self,
         step: &str,
@@ -183,12 +194,22 @@ impl<'a> Evidence<'a> {
         judge: impl Fn(&Table<'_>) -> Finding,
     ) -> Finding {
         let journeys = self.case.journeys();
+        let meant = self.case.meant(of);
+        let is_meant = |index| {
+            let number = u16::try_from(index).ok();
+            meant.zip(number).is_some_and(|(m, n)| m.contains(n))
+        };
+        let one = matches!(of, Of::Journey(_)) || journeys.len() == 1;
         self.of_step(step, |requests, tables, span| {
             let each = journeys.iter().enumerate().zip(&tables.journeys);
+            // One that was over before the fault has nothing to tell of it, but for what was unanswered then.
+            let tells = |index, dossier: &Dossier| {
+                one || dossier.requests > 0 || self.case.is_asked(Journeys::one(index), span)
+            };
             let worst = each
-                .filter(|((_, j), _)| journey(of).is_none_or(|name| j.name == name))
+                .filter(|((index, _), dossier)| is_meant(*index) && tells(*index, dossier))
                 .map(|((index, j), dossier)| {
-                    let last_bad_us = self.last_bad(requests, Some(index), span);
+                    let last_bad_us = self.last_bad(requests, Journeys::one(index), span);
                     let mut finding = judged(&judge, dossier, span, last_bad_us);
                     finding.worst = Some(j.name.clone());
                     finding
@@ -200,9 +221,7 @@ impl<'a> Evidence<'a> {
                 });
             match worst {
                 Some(mut finding) => {
-                    finding.worst = finding
-                        .worst
-                        .filter(|_| *of == Of::All && journeys.len() > 1);
+                    finding.worst = finding.worst.filter(|_| !one);
                     finding
                 }
                 None => Finding::no_data("the load has no such journey"),
@@ -210,19 +229,33 @@ impl<'a> Evidence<'a> {
         })
     }
 
-    /// Judges a step's failover table of the journey named, or of all requests taken together.
+    /// Judges a step's failover table of the journey named, or of all requests of the load named, or of all loads, taken
+    /// together.
     pub(super) fn of_all(
         &self,
         step: &str,
         of: &Of,
         judge: impl Fn(&Table<'_>) -> Finding,
     ) -> Finding {
-        if *of != Of::All {
-            return self.of_journeys(step, of, judge);
-        }
+        let load = match of {
+            Of::Journey(_) => return self.of_journeys(step, of, judge),
+            Of::Load(name) => {
+                let mut loads = self.case.loads().iter();
+                loads.position(|l| l.name == Some(name))
+            }
+            Of::All => None,
+        };
+        let meant = self.case.meant(of);
         self.of_step(step, |requests, tables, span| {
-            let last_bad_us = self.last_bad(requests, None, span);
-            judged(&judge, &tables.all, span, last_bad_us)
+            let dossier = match load {
+                Some(index) => tables.loads.get(index),
+                None => Some(&tables.all),
+            };
+            let (Some(dossier), Some(meant)) = (dossier, meant) else {
+                return Finding::no_data("there is no such load");
+            };
+            let last_bad_us = self.last_bad(requests, meant, span);
+            judged(&judge, dossier, span, last_bad_us)
         })
     }
 
@@ -248,7 +281,7 @@ impl<'a> Evidence<'a> {
             };
             let requests = &requests[..requests.partition_point(|r| r.due_us < other)];
             let tables = self::tables(self.case, self.view, requests, early);
-            let settle = self.case.settle_us(None, watch.span.dispatched_us);
+            let settle = self.case.longest_settle_us(watch.span.dispatched_us);
             let early = judge(requests, &tables, early);
             finding = overlapped(early, finding, step, watch, other, settle);
         } else if let Some(other) = self.facts.dispatch_from_us(step, watch.span.end_us) {
@@ -274,14 +307,14 @@ impl<'a> Evidence<'a> {
     fn last_bad(
         &self,
         requests: &[RequestRecord],
-        journey: Option<usize>,
+        journeys: Journeys,
         span: WatchSpan,
     ) -> Option<i64> {
         requests
             .iter()
             .rev()
             .filter(|r| r.due_us < span.end_us)
-            .filter(|r| journey.is_none_or(|j| usize::from(r.journey) == j))
+            .filter(|r| journeys.contains(r.journey))
             .find(|r| self.view.of(r) == Standing::Bad)
             .map(|r| r.due_us.max(span.dispatched_us))
     }
@@ -378,24 +411,24 @@ fn overlapped(
 
 /// The failover tables of a watch, from these requests.
 fn tables(case: &Case<'_>, view: View<'_>, requests: &[RequestRecord], watch: WatchSpan) -> Tables {
-    let of = |journey: Option<usize>| {
+    let of = |journeys: Journeys| {
         let at = watch.dispatched_us;
         tally::dossier(&DossierInput {
             requests,
-            journey: journey.and_then(|j| u16::try_from(j).ok()),
+            journeys,
             view,
             watch,
             baseline_us: case.baseline_us,
-            settle_us: match journey {
-                Some(_) => case.settle_us(journey, at),
-                None => case.settle_of_all_us(at),
-            },
-            slot_us: case.slot_us(journey, at),
+            settle_us: case.settle_us(journeys, at),
+            slot_us: case.slot_us(journeys, at),
             allowance: case.plan.recovery.bad,
         })
     };
     Tables {
-        all: of(None),
-        journeys: (0..case.journeys().len()).map(|i| of(Some(i))).collect(),
+        all: of(Journeys::ALL),
+        journeys: (0..case.journeys().len())
+            .map(|i| of(Journeys::one(i)))
+            .collect(),
+        loads: case.several().into_iter().map(of).collect(),
     }
 }

@@ -53,12 +53,23 @@ pub(super) struct Facts<'a> {
     pub(super) skews: BTreeMap<&'a str, i64>,
     /// Begins of slices in which the test bed was starved.
     pub(super) starved_us: Vec<i64>,
+    /// How far the evidence was collected that is only there after the load.
+    collecting: Collecting,
     /// `alertname` → severity, as Prometheus has them loaded.
     pub(super) rules: Option<&'a BTreeMap<String, String>>,
     /// `alertname` → why Prometheus cannot evaluate its rule.
     pub(super) failing_rules: Option<&'a BTreeMap<String, String>>,
     /// Until when alerts and deliveries were watched for.
     pub(super) observed_until_us: i64,
+}
+
+/// How far the evidence was collected that is only there after the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Collecting {
+    /// Not at all, or an abort dropped it where it stood.
+    Not,
+    Begun,
+    Over,
 }
 
 impl<'a> Facts<'a> {
@@ -78,6 +89,7 @@ impl<'a> Facts<'a> {
             gaps: Vec::new(),
             skews: BTreeMap::new(),
             starved_us: Vec::new(),
+            collecting: Collecting::Not,
             rules: None,
             failing_rules: None,
             observed_until_us: entries.last().map_or(0, |e| e.at_us),
@@ -88,9 +100,21 @@ impl<'a> Facts<'a> {
         facts
     }
 
+    /// Whether all evidence was collected that is only there after the load: an abort, or the death of the run, leaves no time
+    /// for that.
+    pub(super) fn collected(&self) -> bool {
+        self.collecting != Collecting::Not && self.closed
+    }
+
     fn take(&mut self, entry: &'a Entry) {
         match &entry.event {
-            Event::Phase(Phase::Collecting) => self.observed_until_us = entry.at_us,
+            Event::Phase(Phase::Collecting) => {
+                self.observed_until_us = entry.at_us;
+                self.collecting = Collecting::Begun;
+            }
+            Event::Phase(Phase::TakingDown) if self.collecting == Collecting::Begun => {
+                self.collecting = Collecting::Over;
+            }
             Event::LoadStarted {
                 started_us,
                 steps_zero_us,
@@ -116,6 +140,9 @@ impl<'a> Facts<'a> {
             }
             Event::LoadFailed { why } => self.load_failed = Some(why),
             Event::Aborted { by } => {
+                if self.collecting == Collecting::Begun {
+                    self.collecting = Collecting::Not;
+                }
                 self.aborted_by.get_or_insert(by);
             }
             Event::Stopped { .. } => self.stopped = true,

@@ -35,7 +35,7 @@ pub mod verdict;
 mod victims;
 pub mod wording;
 
-pub use alone::{LoadLimits, LoadSpan, load_alone, load_doubts};
+pub use alone::{LoadDoubts, LoadLimits, LoadSpan, load_alone};
 pub use result::Judgement;
 pub use verdict::Verdict;
 
@@ -217,7 +217,7 @@ fn of_objectives(objectives: &[ObjectiveResult], verdict: Verdict, code: &str) -
 }
 
 /// RFC 3339 in UTC, with nanoseconds.
-fn started_at(ns: i64) -> String {
+pub(crate) fn started_at(ns: i64) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(ns))
         .expect("every i64 of nanoseconds is a date between 1677 and 2262");
     time.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()

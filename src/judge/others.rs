@@ -6,6 +6,7 @@ use crate::scenario::plan::{Objective, Plan};
 use crate::timeline::event::{AlertState, Event};
 
 use super::alert_story::{Labels, labels, matches};
+use super::alerts::UNREAD;
 use super::evidence::Evidence;
 use super::facts::Facts;
 use super::promise::{Finding, Heading, Promise};
@@ -28,6 +29,9 @@ impl Promise for Others<'_> {
         let Some(rules) = facts.rules else {
             return Finding::no_data("Prometheus' rules and alerts were never read");
         };
+        if !facts.collected() {
+            return Finding::no_data(UNREAD);
+        }
         let from = facts
             .first_dispatch_us()
             .or(facts.load_started.map(|l| l.steps_zero_us));

@@ -48,7 +48,7 @@ impl Heading {
     }
 
     pub(super) fn of(mut self, of: &Of) -> Self {
-        self.of = journey(of).map(str::to_owned);
+        self.of = of.name().map(str::to_owned);
         self
     }
 
@@ -179,14 +179,6 @@ pub(super) fn whole(count: u64) -> Figure {
 /// Whole µs of a [`Duration`].
 pub(super) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The journey that is meant, `None` for all.
-pub(super) fn journey(of: &Of) -> Option<&str> {
-    match of {
-        Of::All => None,
-        Of::Journey(name) => Some(name),
-    }
 }
 
 /// `1.234 s`, for sentences.

@@ -36,7 +36,7 @@ pub struct Judgement {
     /// Every step of the plan, those left out by flag excepted.
     pub steps: Vec<StepResult>,
     /// What the load did and saw; `null` where the scenario has none or it never started.
-    pub load: Option<LoadResult>,
+    pub load: Option<LoadResults>,
     /// The stop condition that ended the run, where one did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<StopResult>,
@@ -318,7 +318,37 @@ pub struct AlertResult {
     pub suppressed: Option<String>,
 }
 
-/// What the load did and saw.
+/// What the load did and saw; each of several loads by its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LoadResults {
+    /// The load of a scenario that has just one.
+    One(Box<LoadResult>),
+    /// Each of several by name.
+    Several(BTreeMap<String, LoadResult>),
+}
+
+impl LoadResults {
+    /// Each load, by name where it has one.
+    pub fn each(&self) -> impl Iterator<Item = (Option<&str>, &LoadResult)> {
+        let (one, several) = match self {
+            Self::One(one) => (Some(&**one), None),
+            Self::Several(several) => (None, Some(several)),
+        };
+        let several = several.into_iter().flatten();
+        let several = several.map(|(name, load)| (Some(name.as_str()), load));
+        one.map(|load| (None, load)).into_iter().chain(several)
+    }
+
+    /// The load of this name; without one, the only load of a scenario.
+    #[must_use]
+    pub fn named(&self, name: Option<&str>) -> Option<&LoadResult> {
+        let mut each = self.each();
+        each.find(|(of, _)| *of == name).map(|(_, load)| load)
+    }
+}
+
+/// What a load did and saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadResult {
     /// Due time of slot 0.
@@ -329,7 +359,7 @@ pub struct LoadResult {
     pub arrivals: u64,
     /// Requests that became due: the sum of `by_outcome` over `warmup` and `run`.
     pub asked: u64,
-    /// Requests of which a first byte left.
+    /// Requests of which a first byte left: of the last try, where there were several.
     pub sent: u64,
     /// Requests never reached because their journey stopped; `null` where the load did not end in order.
     pub not_reached: Option<u64>,
@@ -351,9 +381,9 @@ pub struct LoadResult {
 /// A stretch in which the generator let nothing go that fell due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {
-    /// Due time of the first request that it then let go over 10 ms late.
+    /// Due time of the first request that it then let go over 10 ms late, or when it last let one go.
     pub from_us: i64,
-    /// When it let requests go again.
+    /// When it let requests go again, be it late ones.
     pub to_us: i64,
 }
 
@@ -399,10 +429,32 @@ pub struct WindowFigures {
     pub bad: u64,
     /// All that became due, by outcome; only what occurred.
     pub by_outcome: BTreeMap<String, u64>,
+    /// Of each outcome but `ok`: how many had a status, by status. With one, a `timeout`, `reset` or `eof` came after the
+    /// head of an answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_status: BTreeMap<String, BTreeMap<String, u64>>,
     /// Latency of all but `shed`, `dropped` and `cut`.
     pub latency_us: Percentiles,
     /// Time from sending, of the same.
     pub service_time_us: Percentiles,
+    /// Of first tries alone, where the load tries again: what callers would have got without. No objective is judged by it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub raw: Option<RawFigures>,
+}
+
+/// Figures of the first tries of the requests due in a window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RawFigures {
+    /// Good ones.
+    pub good: u64,
+    /// Bad ones.
+    pub bad: u64,
+    /// Requests by the outcome of their first try; only what occurred.
+    pub by_outcome: BTreeMap<String, u64>,
+    /// From when a request was due to the end of its first try, of all but `shed`, `dropped` and `cut`.
+    pub latency_us: Percentiles,
+    /// Tries in all, the first ones included.
+    pub tries: u64,
 }
 
 /// Percentiles in µs, 3 significant digits; `null` without a sample.
@@ -425,6 +477,14 @@ pub struct RecoveryResult {
     pub left: Vec<String>,
 }
 
+impl LoadResult {
+    /// The window of this name.
+    #[must_use]
+    pub fn window(&self, name: &str) -> Option<&WindowResult> {
+        self.windows.iter().find(|w| w.name == name)
+    }
+}
+
 impl Judgement {
     /// The JSON Schema of `result.json`.
     #[must_use]
@@ -432,10 +492,11 @@ impl Judgement {
         schemars::schema_for!(Self)
     }
 
-    /// The window of this name.
+    /// The end of warm-up, µs since the run's zero; 0 without a load.
     #[must_use]
-    pub fn window(&self, name: &str) -> Option<&WindowResult> {
-        self.load.as_ref()?.windows.iter().find(|w| w.name == name)
+    pub fn steps_zero_us(&self) -> i64 {
+        let first = self.load.as_ref().and_then(|loads| loads.each().next());
+        first.map_or(0, |(_, load)| load.steps_zero_us)
     }
 
     /// How many objectives came to `verdict`.

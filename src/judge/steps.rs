@@ -101,7 +101,8 @@ fn victim(evidence: &Evidence<'_>, facts: &StepFacts, id: &ComponentId) -> Victi
 
 fn failover(evidence: &Evidence<'_>, facts: &StepFacts, tables: &Tables) -> Failover {
     let exposed = evidence.case.exposed(facts);
-    let names = evidence.case.journeys().iter().map(|j| j.name.clone());
+    let journeys = evidence.case.journeys().into_iter();
+    let names = journeys.map(|j| j.name.clone());
     Failover {
         all: figures(&tables.all, exposed),
         journeys: names

@@ -10,7 +10,7 @@ use crate::timeline::tally::Hit;
 use super::case::Case;
 use super::facts::Facts;
 use super::number;
-use super::promise::{journey, micros, secs};
+use super::promise::{micros, secs};
 use super::result::{Reason, StopResult};
 use super::validity::reason;
 
@@ -160,12 +160,8 @@ fn enough(count: usize) -> bool {
 }
 
 fn is_of(case: &Case<'_>, r: &RequestRecord, of: &Of) -> bool {
-    journey(of).is_none_or(|name| {
-        let journeys = case.journeys();
-        journeys
-            .get(usize::from(r.journey))
-            .is_some_and(|j| j.name == name)
-    })
+    case.meant(of)
+        .is_some_and(|meant| meant.contains(r.journey))
 }
 
 /// Why a run that was not stopped may be one that should have been.

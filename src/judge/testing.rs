@@ -419,6 +419,7 @@ fn request(n: u64, due_us: i64) -> RequestRecord {
         status: 200,
         instance: u16::try_from(n % 3 + 1).expect("at most 3"),
         version: 0,
+        retried: None,
     }
 }
 

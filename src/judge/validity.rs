@@ -1,7 +1,7 @@
 //! Whether the run itself proves anything: what makes it at best inconclusive, whatever its objectives say.
 
-use crate::model::Action;
-use crate::scenario::plan::Plan;
+use crate::model::{Action, Outcome};
+use crate::scenario::plan::{Placed, Plan};
 use crate::timeline::Recording;
 use crate::timeline::event::{Event, Level, Moment};
 
@@ -25,7 +25,7 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     stop::unwatched(plan, facts, &mut reasons);
     recorded(recording, facts, &mut reasons);
     promised(plan, facts, &mut reasons);
-    loaded(plan, recording, evidence, &mut reasons);
+    loaded(recording, evidence, &mut reasons);
     for step in &facts.steps {
         stepped(facts, step, &mut reasons);
         super::victims::victims(evidence, step, &mut reasons);
@@ -153,7 +153,7 @@ pub(super) fn is_left_out(facts: &Facts<'_>, step: &str) -> bool {
     facts.step(step).is_some_and(|s| s.left_out.is_some())
 }
 
-fn loaded(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reason>) {
+fn loaded(recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reason>) {
     let facts = evidence.facts;
     if let Some(why) = facts.load_failed {
         reasons.push(reason(
@@ -161,7 +161,7 @@ fn loaded(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>, reasons: 
             format!("the load could not be driven: {why}"),
         ));
     }
-    if plan.load.is_none() {
+    if evidence.case.loads().is_empty() {
         return;
     }
     match (facts.load_started, facts.load_ended) {
@@ -189,21 +189,17 @@ fn loaded(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>, reasons: 
                     ),
                 ));
             }
-            let planned = evidence
-                .case
-                .plan
-                .load
-                .as_ref()
-                .map(|l| l.schedule().slots());
-            if !end.aborted && planned.is_some_and(|planned| planned != end.arrivals) {
-                reasons.push(reason(
-                    "requests_missing",
-                    format!(
-                        "{} arrivals were planned, {} became due",
-                        planned.unwrap_or(0),
-                        end.arrivals
-                    ),
-                ));
+            for load in evidence.case.loads().iter().filter(|_| !end.aborted) {
+                let (planned, (due, _)) = (load.schedule.slots(), slots_of(load, recording));
+                if planned != due {
+                    reasons.push(reason(
+                        "requests_missing",
+                        format!(
+                            "{planned} arrivals{} were planned, {due} became due",
+                            named(load)
+                        ),
+                    ));
+                }
             }
             if recorded == 0 {
                 reasons.push(reason("no_requests", "not one request became due"));
@@ -211,15 +207,35 @@ fn loaded(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>, reasons: 
         }
         _ => {}
     }
-    if evidence.case.doubt.dropped_share() > DROPPED_AT_MOST {
-        reasons.push(reason(
-            "generator_late",
-            format!(
-                "the generator could not keep up: {} of {} arrivals were never sent",
-                evidence.case.doubt.dropped, evidence.case.doubt.slots
-            ),
-        ));
+    // Each on its own: a busy load that was sent would hide a light one that was not.
+    for load in evidence.case.loads() {
+        let (due, dropped) = slots_of(load, recording);
+        if dropped as f64 / due.max(1) as f64 > DROPPED_AT_MOST {
+            reasons.push(reason(
+                "generator_late",
+                format!(
+                    "the generator could not keep up: {dropped} of {due} arrivals{} were never sent",
+                    named(load)
+                ),
+            ));
+        }
     }
+}
+
+/// Arrivals of a load that became due, and those of them that were dropped.
+fn slots_of(load: &Placed<'_>, recording: &Recording) -> (u64, u64) {
+    let own = load.numbers();
+    let slots = recording.requests.iter();
+    let slots = slots.filter(|r| r.request == 0 && own.contains(r.journey));
+    slots.fold((0, 0), |(due, dropped), r| {
+        (due + 1, dropped + u64::from(r.outcome == Outcome::Dropped))
+    })
+}
+
+/// ` of NAME`, for one of several loads.
+fn named(load: &Placed<'_>) -> String {
+    load.name
+        .map_or_else(String::new, |name| format!(" of {name}"))
 }
 
 fn stepped(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {

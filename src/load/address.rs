@@ -70,6 +70,18 @@ impl Address {
     pub(super) fn is_secure(&self) -> Option<bool> {
         match self {
             Self::Fixed { place, .. } | Self::Path { place, .. } => Some(place.to.secure),
+            Self::Live { url, .. } => match url.prefix().split_once("://")?.0 {
+                "http" => Some(false),
+                "https" => Some(true),
+                _ => None,
+            },
+        }
+    }
+
+    /// How its host is written in the `Host` header; `None` where that depends on the arrival.
+    pub(super) fn host(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Fixed { place, .. } | Self::Path { place, .. } => Some(&place.host),
             Self::Live { .. } => None,
         }
     }

@@ -16,8 +16,8 @@ pub(super) struct Arrival {
     pub(super) n: u64,
     /// Its user.
     pub(super) user: u32,
-    /// Its UUID.
-    pub(super) uuid: Uuid,
+    /// What no other arrival has.
+    pub(super) unique: Unique,
     /// What its user's login extracted.
     pub(super) login: Arc<Named>,
     /// What its own requests extracted.
@@ -52,7 +52,31 @@ pub(super) struct Draw {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Drawn {
     pub(super) journey: usize,
-    pub(super) uuid: Uuid,
+    pub(super) unique: Unique,
+}
+
+/// What no other arrival has. Drawn where it is asked for: it costs as much as the rest of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Unique {
+    seed: u64,
+    n: u64,
+}
+
+impl Unique {
+    /// The arrival's UUID: a pure function of seed and number.
+    pub(super) fn uuid(self) -> Uuid {
+        let mut random = stream(self.seed, self.n);
+        // Behind the ticket of the journey.
+        random.set_word_pos(16);
+        uuid::Builder::from_random_bytes(random.random()).into_uuid()
+    }
+}
+
+/// The random numbers of an arrival.
+fn stream(seed: u64, n: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(n);
+    random
 }
 
 impl Draw {
@@ -71,14 +95,28 @@ impl Draw {
 
     /// What arrival `n` draws: a pure function of seed and `n`.
     pub(super) fn of(&self, n: u64) -> Drawn {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        random.set_stream(n);
-        let total = self.sums.last().copied().unwrap_or(1);
-        let ticket = random.random_range(0..total);
+        let journey = match self.sums.as_slice() {
+            [_one] => 0,
+            sums => {
+                let total = sums.last().copied().unwrap_or(1);
+                let ticket = stream(self.seed, n).random_range(0..total);
+                sums.partition_point(|&sum| sum <= ticket)
+            }
+        };
+        let seed = self.seed;
         Drawn {
-            journey: self.sums.partition_point(|&sum| sum <= ticket),
-            uuid: uuid::Builder::from_random_bytes(random.random()).into_uuid(),
+            journey,
+            unique: Unique { seed, n },
         }
+    }
+
+    /// From 0 to 1, for the wait after a try of an arrival's request: a pure function of seed and all three.
+    pub(super) fn wait_after(&self, n: u64, request: u16, tries: u32) -> f64 {
+        let mut random = stream(self.seed, n);
+        // Far behind what the arrival itself draws from the same stream.
+        let place = (u128::from(request) + 1) << 32 | u128::from(tries);
+        random.set_word_pos(place << 4);
+        random.random_range(0.0..1.0)
     }
 }
 
@@ -124,9 +162,22 @@ mod tests {
         }
 
         #[test]
+        fn waits_differ_by_arrival_request_and_try(seed: u64, n: u64, request in 0u16..1000, tries in 0u32..100) {
+            let draw = Draw::new(seed, [1]).unwrap();
+            let wait = draw.wait_after(n, request, tries);
+            prop_assert!((0.0..1.0).contains(&wait));
+            prop_assert_eq!(wait, draw.wait_after(n, request, tries));
+            prop_assert_ne!(wait, draw.wait_after(n.wrapping_add(1), request, tries));
+            prop_assert_ne!(wait, draw.wait_after(n, request + 1, tries));
+            prop_assert_ne!(wait, draw.wait_after(n, request, tries + 1));
+        }
+
+        #[test]
         fn no_two_arrivals_share_a_uuid(seed: u64, n: u64) {
             let draw = Draw::new(seed, [1]).unwrap();
-            prop_assert_ne!(draw.of(n).uuid, draw.of(n.wrapping_add(1)).uuid);
+            let uuid = |n| draw.of(n).unique.uuid();
+            prop_assert_ne!(uuid(n), uuid(n.wrapping_add(1)));
+            prop_assert_eq!(uuid(n), uuid(n));
         }
     }
 }

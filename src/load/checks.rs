@@ -141,15 +141,15 @@ mod tests {
 
     use bytes::Bytes;
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
+    use crate::load::arrival::Unique;
 
     fn judge(checks: &Checks, status: u16, body: &'static str) -> (Outcome, Option<String>) {
         let mut arrival = Arrival {
             n: 0,
             user: 0,
-            uuid: Uuid::nil(),
+            unique: Unique::default(),
             login: Arc::default(),
             named: Vec::new(),
         };
@@ -234,7 +234,7 @@ mod tests {
             &mut Arrival {
                 n: 0,
                 user: 0,
-                uuid: Uuid::nil(),
+                unique: Unique::default(),
                 login: Arc::default(),
                 named: Vec::new(),
             },

@@ -13,6 +13,7 @@ use super::journey::Course;
 use super::ledger::Identity;
 use super::login::Door;
 use super::pacer::{Pacer, Slots};
+use super::run_delay::{RunDelay, Waits};
 use super::workers::Workers;
 
 /// A load, or one shard of it, about to run.
@@ -24,6 +25,8 @@ pub(super) struct Engine {
     pub(super) abort: CancellationToken,
     /// Who logs users in again, and who asks for it.
     pub(super) door: Option<(Door, mpsc::UnboundedReceiver<u32>)>,
+    /// The threads that send, as far as their waiting for a CPU is counted.
+    pub(super) threads: Vec<RunDelay>,
 }
 
 /// Why slots are no longer let go.
@@ -42,6 +45,10 @@ impl Engine {
             helpers
                 .spawn(async move { door.serve(asked, || course.program(), &course.notes).await });
         }
+        let waits = Waits::default();
+        let threads = std::mem::take(&mut self.threads);
+        let (clock, started_us) = (self.slots.clock(), self.slots.started_us());
+        helpers.spawn(waits.clone().watch(threads, clock, started_us));
         let mut workers = Workers::new();
         let mut next = 0;
         let mut stopped = match self.closed {
@@ -60,6 +67,9 @@ impl Engine {
             self.cut_due(next);
         }
         helpers.shutdown().await;
+        if let Some(note) = waits.note() {
+            self.course.notes.once(note);
+        }
         self.ended(stopped)
     }
 
@@ -150,7 +160,7 @@ impl Engine {
             let drawn = self.course.draw.of(number);
             let identity = Identity {
                 n: number,
-                journey: u16::try_from(drawn.journey).unwrap_or(u16::MAX),
+                journey: self.course.number(drawn.journey),
                 request: 0,
                 user: self.course.logins.user_of(number),
             };

@@ -29,6 +29,15 @@ pub enum LoadError {
     /// A driver that cannot do what the load asks of it.
     #[error("driver `raw1` speaks plain HTTP alone; take `hyper1` for https")]
     RawTls,
+    /// Another thing that the driver cannot do.
+    #[error("`{option}` is not supported by driver {driver}; leave it out, or take another driver")]
+    Unsupported {
+        option: &'static str,
+        driver: &'static str,
+    },
+    /// The client could not be made.
+    #[error("driver `reqwest` cannot be made ready: {why}; is the proxy's address right?")]
+    Client { why: String },
     /// Connections cannot come from there.
     #[error(
         "source address {address}: {why}; connections can come from the addresses of this machine alone"

@@ -9,12 +9,13 @@ use tokio::time::sleep_until;
 use super::arrival::{Arrival, Draw};
 use super::bodies::Bodies;
 use super::checks::wants_login;
-use super::client::Speaker;
+use super::client::{Exchange, Outgoing, Speaker};
 use super::data::Rows;
 use super::ledger::{Answered, Entry, Identity, Ledger};
 use super::login::Logins;
 use super::notes::Notes;
 use super::program::{Item, Program, Request};
+use super::retry::{Retries, Tried};
 use super::{LoadError, Values};
 use crate::model::Outcome;
 use crate::scenario::plan::LoadPlan;
@@ -32,7 +33,11 @@ pub(super) struct Course {
     pub(super) rows: Arc<Rows>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) draw: Draw,
+    /// The number that records give the first journey.
+    pub(super) first_journey: usize,
     pub(super) logins: Arc<Logins>,
+    /// `None` where no request is tried again.
+    pub(super) retries: Option<Arc<Retries>>,
     pub(super) plan: LoadPlan,
     pub(super) notes: Notes,
 }
@@ -45,7 +50,9 @@ struct Ahead<'a> {
 
 impl Drop for Ahead<'_> {
     fn drop(&mut self) {
-        self.ledger.never_reached(self.requests);
+        if self.requests > 0 {
+            self.ledger.never_reached(self.requests);
+        }
     }
 }
 
@@ -58,7 +65,20 @@ enum Went {
     Stop,
 }
 
+/// How a try ended.
+struct Ending {
+    outcome: Outcome,
+    /// When, µs since the run's zero.
+    done_us: i64,
+    exchange: Exchange,
+}
+
 impl Course {
+    /// The number that records give a journey.
+    pub(super) fn number(&self, journey: usize) -> u16 {
+        u16::try_from(self.first_journey + journey).unwrap_or(u16::MAX)
+    }
+
     /// The program in force.
     pub(super) fn program(&self) -> Arc<Program> {
         Arc::clone(&self.program.read().unwrap_or_else(PoisonError::into_inner))
@@ -78,7 +98,7 @@ impl Course {
         let mut arrival = Arrival {
             n,
             user,
-            uuid: drawn.uuid,
+            unique: drawn.unique,
             login: self.logins.known(user),
             named: Vec::new(),
         };
@@ -100,7 +120,7 @@ impl Course {
                 Item::Request(_) => {
                     let identity = Identity {
                         n,
-                        journey: short(drawn.journey),
+                        journey: self.number(drawn.journey),
                         request: number,
                         user,
                     };
@@ -150,18 +170,25 @@ impl Course {
                 return Went::Stop;
             }
         };
-        outgoing.sent = entry.sent.clone();
-        let exchange = self
-            .client
-            .send(outgoing, self.clock.instant(deadline_us))
-            .await;
-        let outcome = match &exchange.result {
-            Ok(body) => request
-                .checks
-                .judge(exchange.status, body, arrival, &self.rows),
-            Err(outcome) => *outcome,
+        outgoing.jar = self.logins.jar(arrival.user);
+        let ending = match &self.retries {
+            None => {
+                outgoing.sent = entry.sent.clone();
+                self.try_once(request, &mut outgoing, deadline_us, arrival)
+                    .await
+            }
+            Some(retries) => {
+                retries.request(now);
+                let (sent, entry) = (&outgoing, &mut entry);
+                self.try_until(retries, request, sent, entry, deadline_us, arrival)
+                    .await
+            }
         };
-        let done_us = self.ledger.now_us();
+        let Ending {
+            outcome,
+            done_us,
+            exchange,
+        } = ending;
         let outcome = at_the_end(outcome, done_us > deadline_us);
         let slow = request
             .checks
@@ -179,6 +206,65 @@ impl Course {
             self.logins.again(arrival.user, &arrival.login);
         }
         if good { Went::On(done_us) } else { Went::Stop }
+    }
+
+    /// Sends a request once.
+    async fn try_once(
+        &self,
+        request: &Request,
+        outgoing: &mut Outgoing,
+        until_us: i64,
+        arrival: &mut Arrival,
+    ) -> Ending {
+        let until = self.clock.instant(until_us);
+        let exchange = self.client.send(outgoing, until).await;
+        let outcome = match &exchange.result {
+            Ok(body) => request
+                .checks
+                .judge(exchange.status, body, arrival, &self.rows),
+            Err(outcome) => *outcome,
+        };
+        Ending {
+            outcome,
+            done_us: self.ledger.now_us(),
+            exchange,
+        }
+    }
+
+    /// Sends a request until it ends well, or is not to be tried again.
+    async fn try_until(
+        &self,
+        retries: &Retries,
+        request: &Request,
+        outgoing: &Outgoing,
+        entry: &mut Entry,
+        deadline_us: i64,
+        arrival: &mut Arrival,
+    ) -> Ending {
+        let identity = entry.identity();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut this = outgoing.clone();
+            this.sent = entry.sent.clone();
+            let until_us = retries.until_us(self.ledger.now_us(), deadline_us);
+            let ending = self.try_once(request, &mut this, until_us, arrival).await;
+            let tried = Tried {
+                method: &outgoing.method,
+                tries,
+                outcome: ending.outcome,
+                status: ending.exchange.status,
+                headers: &ending.exchange.headers,
+                left: entry.sent.at().is_some(),
+                done_us: ending.done_us,
+            };
+            let draw = self.draw.wait_after(identity.n, identity.request, tries);
+            let Some(again_us) = retries.again_us(&tried, draw, deadline_us) else {
+                return ending;
+            };
+            sleep_until(self.clock.instant(again_us)).await;
+            entry.again(ending.outcome, ending.done_us);
+        }
     }
 }
 
@@ -199,8 +285,4 @@ fn header<'a>(headers: &'a HeaderMap, name: Option<&str>) -> Option<&'a str> {
 
 fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn short(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Sink;
 use super::client::Sent;
-use crate::model::{Outcome, RequestRecord};
+use crate::model::{Outcome, RequestRecord, Retried};
 use crate::timeline::clock::Clock;
 use crate::timeline::event::NameTable;
 
@@ -92,6 +92,7 @@ impl Ledger {
             due_us,
             left_us: None,
             sent: Sent::default(),
+            retried: None,
             open: true,
         }
     }
@@ -115,12 +116,34 @@ pub(super) struct Entry {
     pub(super) others: u64,
     /// When the pacer let it go.
     pub(super) left_us: Option<i64>,
-    /// When its first byte was written.
+    /// When the first byte of its last try was written.
     pub(super) sent: Sent,
+    /// What became of its first try, once another is made.
+    retried: Option<Retried>,
     open: bool,
 }
 
 impl Entry {
+    /// Which request it is.
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// It is tried again, its last try having ended so.
+    pub(super) fn again(&mut self, outcome: Outcome, done_us: i64) {
+        self.sent = Sent::default();
+        match &mut self.retried {
+            Some(first) => first.times = first.times.saturating_add(1),
+            None => {
+                self.retried = Some(Retried {
+                    times: 1,
+                    outcome,
+                    done_us,
+                });
+            }
+        }
+    }
+
     /// Closes it: the one record of this request.
     pub(super) fn close(
         mut self,
@@ -156,6 +179,7 @@ impl Entry {
             status: answered.status,
             instance: number(NameTable::Instance, answered.instance),
             version: number(NameTable::Version, answered.version),
+            retried: self.retried,
         };
         books.sink.push(record);
     }

@@ -3,20 +3,19 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
-use uuid::Uuid;
 
 use super::LoadError;
-use super::arrival::{Arrival, Draw, Named};
-use super::client::Speaker;
+use super::arrival::{Arrival, Draw, Named, Unique};
+use super::client::{Jar, Jars, Speaker};
 use super::data::Rows;
 use super::error::LoginFailure;
 use super::notes::Notes;
 use super::program::{Program, Request};
+use super::retry::retry_after;
 use crate::model::Outcome;
+use crate::scenario::plan::Users;
 
 /// Time from one login to the next.
 const SPACING: Duration = Duration::from_millis(200);
@@ -35,6 +34,8 @@ const PATIENCE: u32 = 20;
 pub(super) struct Logins {
     users: Mutex<Vec<User>>,
     count: u32,
+    /// Their cookies, where they keep any.
+    jars: Option<Arc<Jars>>,
     /// Users to log in again.
     wanted: mpsc::UnboundedSender<u32>,
 }
@@ -47,13 +48,16 @@ struct User {
 }
 
 impl Logins {
-    /// `count` users; 0 for a load without. What comes out of the receiver wants a login.
-    pub(super) fn new(count: u32) -> (Arc<Self>, mpsc::UnboundedReceiver<u32>) {
+    /// These users; none for a load without. What comes out of the receiver wants a login.
+    pub(super) fn new(plan: Option<&Users>) -> (Arc<Self>, mpsc::UnboundedReceiver<u32>) {
         let (wanted, asked) = mpsc::unbounded_channel();
+        let count = plan.map_or(0, |users| users.count);
+        let jars = plan.filter(|users| users.cookies);
         let users = vec![User::default(); usize::try_from(count).unwrap_or(usize::MAX)];
         let logins = Self {
             users: Mutex::new(users),
             count,
+            jars: jars.map(|users| Arc::new(Jars::new(users.count))),
             wanted,
         };
         (Arc::new(logins), asked)
@@ -67,6 +71,16 @@ impl Logins {
     pub(super) fn user_of(&self, n: u64) -> u32 {
         let user = n.checked_rem(u64::from(self.count)).unwrap_or(0);
         u32::try_from(user).unwrap_or(0)
+    }
+
+    /// A user's cookies; `None` where users keep none.
+    pub(super) fn jar(&self, user: u32) -> Option<Jar> {
+        self.jars.as_ref().map(|jars| jars.of(user))
+    }
+
+    /// What a person should know of their cookies.
+    pub(super) fn note(&self) -> Option<String> {
+        self.jars.as_ref()?.note()
     }
 
     /// What a user's last login extracted.
@@ -145,7 +159,7 @@ impl Door {
         let mut arrival = Arrival {
             n: u64::from(user),
             user,
-            uuid: self.uuid(user),
+            unique: self.unique(user),
             login: Arc::default(),
             named: Vec::new(),
         };
@@ -157,8 +171,8 @@ impl Door {
     }
 
     /// Logins draw from the numbers that no arrival reaches.
-    fn uuid(&self, user: u32) -> Uuid {
-        self.draw.of(u64::MAX - u64::from(user)).uuid
+    fn unique(&self, user: u32) -> Unique {
+        self.draw.of(u64::MAX - u64::from(user)).unique
     }
 
     async fn ask(&self, request: &Request, arrival: &mut Arrival) -> Result<(), LoadError> {
@@ -169,9 +183,10 @@ impl Door {
             got,
         };
         for _ in 0..PATIENCE {
-            let outgoing = request.fill(arrival, &self.rows)?;
+            let mut outgoing = request.fill(arrival, &self.rows)?;
+            outgoing.jar = self.logins.jar(user);
             let deadline = Instant::now() + self.timeout;
-            let exchange = self.client.send(outgoing, deadline).await;
+            let exchange = self.client.send(&mut outgoing, deadline).await;
             let status = exchange.status;
             let outcome = match &exchange.result {
                 Ok(body) => request.checks.judge(status, body, arrival, &self.rows),
@@ -179,20 +194,13 @@ impl Door {
             };
             match outcome {
                 Outcome::Ok => return Ok(()),
-                Outcome::Http429 => sleep(retry_after(&exchange.headers)).await,
+                Outcome::Http429 => {
+                    let wait = retry_after(&exchange.headers).unwrap_or(DEFAULT_WAIT);
+                    sleep(wait.min(LONGEST_WAIT)).await;
+                }
                 outcome => return Err(failed(LoginFailure::Ended { outcome, status })),
             }
         }
         Err(failed(LoginFailure::TooMany { times: PATIENCE }))
     }
-}
-
-/// How long a 429 asks to wait, in whole seconds as gateways write it.
-fn retry_after(headers: &HeaderMap) -> Duration {
-    let seconds = headers
-        .get(RETRY_AFTER)
-        .and_then(|v| v.to_str().ok()?.trim().parse().ok());
-    seconds
-        .map_or(DEFAULT_WAIT, Duration::from_secs)
-        .min(LONGEST_WAIT)
 }

@@ -204,7 +204,8 @@ impl Compiler<'_> {
                 Err(source) => return Err(bad_template(source)),
             }
         }
-        let (fixed, live_headers) = split_headers(&label, headers, content_type)?;
+        let host = address.host().cloned();
+        let (fixed, live_headers) = split_headers(&label, headers, content_type, host)?;
 
         let mut checks = Checks {
             status: plan.expect.status,
@@ -244,6 +245,7 @@ fn split_headers(
     label: &str,
     headers: Vec<(HeaderName, Text)>,
     content_type: Option<&'static str>,
+    host: Option<HeaderValue>,
 ) -> Result<(HeaderMap, Vec<(HeaderName, Text)>), LoadError> {
     let mut fixed = HeaderMap::new();
     let mut live = Vec::new();
@@ -259,12 +261,16 @@ fn split_headers(
         }
     }
     let user_agent = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
-    for (name, value) in [(CONTENT_TYPE, content_type), (USER_AGENT, Some(user_agent))] {
+    for (name, value) in [
+        (CONTENT_TYPE, content_type.map(HeaderValue::from_static)),
+        (USER_AGENT, Some(HeaderValue::from_static(user_agent))),
+        (HOST, host),
+    ] {
         if let Some(value) = value
             && !fixed.contains_key(&name)
             && !live.iter().any(|(n, _)| *n == name)
         {
-            fixed.insert(name, HeaderValue::from_static(value));
+            fixed.insert(name, value);
         }
     }
     Ok((fixed, live))
@@ -283,7 +289,9 @@ impl Request {
                 .map_err(|e| not_http(&self.label, format!("value of header `{name}`"), &e))?;
             headers.append(name.clone(), value);
         }
-        headers.entry(HOST).or_insert(place.host);
+        if self.address.host().is_none() {
+            headers.entry(HOST).or_insert(place.host);
+        }
         Ok(Outgoing {
             to: place.to,
             method: self.method.clone(),
@@ -295,6 +303,7 @@ impl Request {
             },
             keep: self.checks.keep(),
             sent: Sent::default(),
+            jar: None,
         })
     }
 }

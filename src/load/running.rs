@@ -5,8 +5,10 @@ use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::client::Names;
+use super::client::{Connects, Names};
 use super::journey::Course;
+use super::login::Logins;
+use super::retry::Retries;
 use super::{LoadError, Values};
 
 /// How a load ended.
@@ -49,29 +51,72 @@ pub(super) struct Shard {
     pub(super) course: Weak<Course>,
 }
 
-/// A load under way. Dropping it aborts the load.
+/// One or more loads under way. Dropping it aborts them.
 pub struct Running {
-    abort: CancellationToken,
+    /// Of each load.
+    abort: Vec<CancellationToken>,
     shards: Vec<Shard>,
     /// Of the shards that have ended.
     so_far: Ended,
-    /// What all shards connected to.
-    names: Arc<Names>,
+    /// Of each load.
+    known: Vec<Known>,
+}
+
+/// What all shards of a load share, and can tell of at the end.
+pub(super) struct Known {
+    /// What they connected to.
+    pub(super) names: Arc<Names>,
+    /// How often.
+    pub(super) connects: Arc<Connects>,
+    /// How many connections the load may hold.
+    pub(super) connections: u32,
+    /// Whom they were.
+    pub(super) logins: Arc<Logins>,
+    /// What their retries went by.
+    pub(super) retries: Option<Arc<Retries>>,
+}
+
+impl Known {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.names.notes();
+        notes.extend(self.connects.notes(self.connections));
+        notes.extend(self.logins.note());
+        notes.extend(self.retries.as_ref().and_then(|r| r.note()));
+        notes
+    }
 }
 
 impl Running {
-    pub(super) fn new(abort: CancellationToken, shards: Vec<Shard>, names: Arc<Names>) -> Self {
+    pub(super) fn new(abort: CancellationToken, shards: Vec<Shard>, known: Known) -> Self {
         Self {
-            abort,
+            abort: vec![abort],
             shards,
             so_far: Ended::default(),
-            names,
+            known: vec![known],
         }
+    }
+
+    /// No load yet.
+    pub(super) fn nothing() -> Self {
+        Self {
+            abort: Vec::new(),
+            shards: Vec::new(),
+            so_far: Ended::default(),
+            known: Vec::new(),
+        }
+    }
+
+    /// Takes in another load that is under way: they are aborted and joined together.
+    pub(super) fn join_in(&mut self, mut other: Self) {
+        self.abort.append(&mut other.abort);
+        self.shards.append(&mut other.shards);
+        self.known.append(&mut other.known);
+        self.so_far = std::mem::take(&mut self.so_far).and(std::mem::take(&mut other.so_far));
     }
 
     /// Ends the load now: what was due and is unanswered ends as `cut`. [`Running::join`] tells when it is done.
     pub fn abort(&self) {
-        self.abort.cancel();
+        self.abort.iter().for_each(CancellationToken::cancel);
     }
 
     /// Waits until every request is answered or given up. May be called again, also after it was cancelled.
@@ -89,7 +134,7 @@ impl Running {
             self.so_far = std::mem::take(&mut self.so_far).and(ended);
         }
         let mut ended = self.so_far.clone();
-        ended.notes.extend(self.names.notes());
+        ended.notes.extend(self.known.iter().flat_map(Known::notes));
         ended
     }
 
@@ -107,6 +152,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.abort.cancel();
+        self.abort();
     }
 }

@@ -1,10 +1,11 @@
 //! A load: prepared, its users logged in, started.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ClientConfig;
@@ -14,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::arrival::Draw;
 use super::bodies::Bodies;
 use super::client::{
-    Client, Dialer, Http1, Http2, Names, Raw1, Sources, Speaker, Spoken, tls_config,
+    Client, Connects, Dialer, Http1, Http2, Manners, Names, Raw1, Reqwest, Sources, Speaker,
 };
 use super::data::Rows;
+use super::driver::{manners, tls};
 use super::engine::Engine;
 use super::journey::Course;
 use super::ledger::Ledger;
@@ -25,10 +27,12 @@ use super::notes::Notes;
 use super::pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
 use super::precedence::go_first;
 use super::program::Program;
-use super::running::Shard;
+use super::retry::Retries;
+use super::run_delay::RunDelay;
+use super::running::{Known, Shard};
 use super::{Ended, LoadError, Running, Sink};
 use crate::model::Lookup;
-use crate::scenario::plan::{Arrivals, Driver, EnginePlan, LoadPlan};
+use crate::scenario::plan::{Arrivals, Driver, LoadPlan, Placed};
 use crate::timeline::clock::Clock;
 
 /// Values of the variables that do not change from arrival to arrival: addresses, ports, secrets, folders.
@@ -43,7 +47,41 @@ pub struct LoadSpec {
     pub seed: u64,
     /// Folder of the scenario file, which the data file's path is relative to.
     pub scenario_dir: PathBuf,
+    /// How long after the common start it begins.
+    pub delay: Duration,
+    /// The number that records give its first journey.
+    pub first_journey: usize,
 }
+
+impl LoadSpec {
+    /// Of a load that is alone.
+    #[must_use]
+    pub fn alone(plan: LoadPlan, seed: u64, scenario_dir: PathBuf) -> Self {
+        Self {
+            plan,
+            seed,
+            scenario_dir,
+            delay: Duration::ZERO,
+            first_journey: 0,
+        }
+    }
+
+    /// Of one of the loads of a plan. Each draws from numbers of its own.
+    #[must_use]
+    pub fn placed(load: &Placed<'_>, seed: u64, scenario_dir: PathBuf) -> Self {
+        Self {
+            plan: load.plan.clone(),
+            seed: seed.wrapping_add(FAR_APART.wrapping_mul(load.first_journey as u64)),
+            scenario_dir,
+            delay: load.delay,
+            first_journey: load.first_journey,
+        }
+    }
+}
+
+/// Odd, so that no two loads get the same seed: 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming,
+/// volume 3, section 6.4).
+const FAR_APART: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What sends the requests.
 #[derive(Clone)]
@@ -58,14 +96,21 @@ pub enum ClientChoice {
 pub struct Load {
     plan: LoadPlan,
     seed: u64,
+    delay: Duration,
+    first_journey: usize,
     draw: Draw,
     rows: Arc<Rows>,
     bodies: Arc<Bodies>,
     program: Arc<Program>,
     client: ClientChoice,
     dialer: Dialer,
+    /// TLS as the driver speaks it, where it does.
+    tls: Option<Arc<ClientConfig>>,
+    manners: Manners,
     names: Arc<Names>,
+    connects: Arc<Connects>,
     logins: Arc<Logins>,
+    retries: Option<Arc<Retries>>,
     /// Users to log in again; whoever sees to that takes it.
     wanted: Option<mpsc::UnboundedReceiver<u32>>,
     logged_in: AtomicBool,
@@ -91,6 +136,8 @@ impl Load {
             plan,
             seed,
             scenario_dir,
+            delay,
+            first_journey,
         } = spec;
         let rows = plan
             .data
@@ -107,19 +154,32 @@ impl Load {
             LoadError::Source { address, why }
         })?;
         let tls = tls(&plan.engine, program.speaks_tls(), &scenario_dir)?;
-        let dialer = Dialer::new(tls, Arc::clone(&names), sources);
-        let (logins, wanted) = Logins::new(plan.users.as_ref().map_or(0, |u| u.count));
+        let manners = manners(&plan.engine, values)?;
+        let connects = Arc::<Connects>::default();
+        let dialer = Dialer::new(
+            tls.clone(),
+            Arc::clone(&names),
+            sources,
+            Arc::clone(&connects),
+        );
+        let (logins, wanted) = Logins::new(plan.users.as_ref());
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
+            retries: plan.retry.clone().map(|plan| Arc::new(Retries::new(plan))),
             plan,
             seed,
+            delay,
+            first_journey,
             draw,
             rows,
             bodies,
             program,
             client,
             dialer,
+            tls,
+            manners,
             names,
+            connects,
             logins,
             wanted: Some(wanted),
         })
@@ -132,13 +192,13 @@ impl Load {
     /// [`LoadError::Login`].
     pub async fn login(&self) -> Result<(), LoadError> {
         if !self.program.login.is_empty() {
-            self.door().all(&self.program).await?;
+            self.door()?.all(&self.program).await?;
             self.logged_in.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Starts the load. Slot *n* is due at `started_us` + `Schedule::due_us(n)`; `started_us` is an offset on
+    /// Starts the load. Slot *n* is due at `started_us` + its delay + `Schedule::due_us(n)`; `started_us` is an offset on
     /// `clock` in the near future, so that slot 0 can be met. A fake client runs on the caller's runtime, paced by
     /// its clock; HTTP on threads of its own, each paced by another. `sink` is asked for one sink for each of them.
     ///
@@ -155,8 +215,7 @@ impl Load {
             let pacer = Box::new(ClockPacer::new(slots));
             return self.start_here(pacer, clock, started_us, sink());
         }
-        // A connection whose name is being asked for holds two: for its IPv4 and its IPv6 addresses.
-        allow_files(u64::from(self.plan.connections) * 2 + OTHER_FILES);
+        allow_files(self.files() + OTHER_FILES);
         let peak = self.plan.schedule().peak();
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let wanted = self.plan.engine.shards(peak, cores);
@@ -168,13 +227,15 @@ impl Load {
         let shards = wanted.min(most).max(1);
         let ticks = self.plan.engine.ticks(peak / f64::from(shards));
         let (begun, running) = self.build(&slots, shards, sink)?;
-        for (engine, report) in begun {
+        for (mut engine, report) in begun {
             let failed = |thread| move |source| LoadError::Thread { thread, source };
             let slots = engine.slots.clone();
             let pacer: Box<dyn Pacer> = if ticks {
                 Box::new(ClockPacer::new(slots))
             } else {
-                Box::new(ThreadPacer::start(slots).map_err(failed("pacer"))?)
+                let mut pacer = ThreadPacer::start(slots).map_err(failed("pacer"))?;
+                engine.threads.extend(pacer.run_delay());
+                Box::new(pacer)
             };
             thread::Builder::new()
                 .name("firedrill-load".to_owned())
@@ -182,6 +243,30 @@ impl Load {
                 .map_err(failed("engine"))?;
         }
         Ok(running)
+    }
+
+    /// Starts several loads, each as long after `started_us` as its delay says: see [`Load::start`].
+    ///
+    /// # Errors
+    /// As of [`Load::start`]; then none of them goes on.
+    pub fn start_all(
+        loads: Vec<Self>,
+        clock: Clock,
+        started_us: i64,
+        mut sink: impl FnMut() -> Box<dyn Sink>,
+    ) -> Result<Running, LoadError> {
+        allow_files(loads.iter().map(Self::files).sum::<u64>() + OTHER_FILES);
+        let mut all = Running::nothing();
+        for load in loads {
+            all.join_in(load.start(clock, started_us, &mut sink)?);
+        }
+        Ok(all)
+    }
+
+    /// Files that it may need open. A connection whose name is being asked for holds two: for its IPv4 and its IPv6
+    /// addresses.
+    fn files(&self) -> u64 {
+        u64::from(self.plan.connections) * 2
     }
 
     /// Starts the load on the caller's runtime, paced by `pacer`, which must let go the slots of
@@ -211,6 +296,8 @@ impl Load {
     /// The slots of this load, were it started so.
     #[must_use]
     pub fn slots(&self, clock: Clock, started_us: i64) -> Slots {
+        let delay_us = i64::try_from(self.delay.as_micros()).unwrap_or(i64::MAX);
+        let started_us = started_us.saturating_add(delay_us);
         let slots = Slots::new(self.plan.schedule(), clock, started_us);
         match self.plan.arrivals {
             Arrivals::Even | Arrivals::Closed(_) => slots,
@@ -229,6 +316,7 @@ impl Load {
         }
         let abort = CancellationToken::new();
         let door = (!self.program.login.is_empty()).then(|| self.door());
+        let door = door.transpose()?;
         // One of them sees to all logins.
         let mut door = door.zip(self.wanted.take());
         let (mut begun, mut under_way) = (Vec::new(), Vec::new());
@@ -249,12 +337,14 @@ impl Load {
             let course = Arc::new(Course {
                 clock: slots.clock(),
                 ledger: Ledger::new(slots.clock(), sink()),
-                client: self.client(plan.connections),
+                client: self.client(plan.connections)?,
                 program: RwLock::new(Arc::clone(&self.program)),
                 rows: Arc::clone(&self.rows),
                 bodies: Arc::clone(&self.bodies),
                 draw: self.draw.clone(),
+                first_journey: self.first_journey,
                 logins: Arc::clone(&self.logins),
+                retries: self.retries.clone(),
                 notes: Notes::default(),
                 plan,
             });
@@ -269,66 +359,66 @@ impl Load {
                 closed,
                 abort: abort.clone(),
                 door: door.take(),
+                threads: Vec::new(),
             };
             begun.push((engine, report));
         }
-        Ok((begun, Running::new(abort, under_way, self.names)))
+        let known = Known {
+            names: self.names,
+            connects: self.connects,
+            connections: self.plan.connections,
+            logins: self.logins,
+            retries: self.retries,
+        };
+        Ok((begun, Running::new(abort, under_way, known)))
     }
 
-    fn client(&self, connections: u32) -> Speaker {
+    fn client(&self, connections: u32) -> Result<Speaker, LoadError> {
         let (engine, dialer) = (&self.plan.engine, self.dialer.clone());
-        match (&self.client, engine.driver) {
+        let connecting = engine.connecting();
+        Ok(match (&self.client, engine.driver) {
             (ClientChoice::Fake(client), _) => Speaker::Given(Arc::clone(client)),
             (ClientChoice::Http, Driver::Hyper1) => {
-                Speaker::Http1(Http1::over(connections, dialer, engine.reuse))
+                Speaker::Http1(Http1::over(connections, connecting, dialer, engine.reuse))
             }
             (ClientChoice::Http, Driver::Raw1) => {
-                Speaker::Raw1(Raw1::over(connections, dialer, engine.reuse))
+                Speaker::Raw1(Raw1::over(connections, connecting, dialer, engine.reuse))
             }
             (ClientChoice::Http, Driver::Hyper2) => Speaker::Http2(Http2::new(
                 connections,
                 engine.streams(),
+                connecting,
                 dialer,
                 engine.reuse,
             )),
-        }
+            (ClientChoice::Http, Driver::Reqwest) => {
+                let tls = self.tls.clone().expect("it is made ready for this driver");
+                let names = Arc::clone(&self.names);
+                let client = Reqwest::new(connections, &self.manners, tls, names);
+                Speaker::Reqwest(client.map_err(|why| LoadError::Client { why })?)
+            }
+        })
     }
 
     /// Logins have a connection of their own: they never wait for the load's, nor the load for theirs.
-    fn door(&self) -> Door {
-        Door {
+    fn door(&self) -> Result<Door, LoadError> {
+        Ok(Door {
             logins: Arc::clone(&self.logins),
-            client: self.client(1),
+            client: self.client(1)?,
             rows: Arc::clone(&self.rows),
             draw: self.draw.clone(),
             timeout: self.plan.timeout,
-        }
+        })
     }
 }
 
-/// How TLS is spoken. `secure` says whether it will be; where only arrivals will tell, it is made ready if it can be.
-fn tls(
-    engine: &EnginePlan,
-    secure: Option<bool>,
-    folder: &Path,
-) -> Result<Option<Arc<ClientConfig>>, LoadError> {
-    let spoken = match engine.driver {
-        Driver::Hyper2 => Spoken::Http2,
-        Driver::Hyper1 => Spoken::Http1,
-        Driver::Raw1 if secure == Some(false) => Spoken::Http1,
-        Driver::Raw1 => return Err(LoadError::RawTls),
-    };
-    let config = || tls_config(&engine.tls, folder, spoken);
-    Ok(match secure {
-        Some(true) => Some(config()?),
-        None => config().ok(),
-        Some(false) => None,
-    })
-}
-
 /// The engine's thread.
-fn drive(engine: Engine, pacer: Box<dyn Pacer>, report: oneshot::Sender<Ended>) {
-    go_first();
+fn drive(mut engine: Engine, pacer: Box<dyn Pacer>, report: oneshot::Sender<Ended>) {
+    // A closed loop keeps no times, and never rests: it would take the whole core from the others.
+    if engine.closed.is_none() {
+        go_first();
+    }
+    engine.threads.extend(RunDelay::here());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -244,7 +244,13 @@ impl Live {
         match self {
             Self::User => write_number(u64::from(arrival.user), out),
             Self::N => write_number(arrival.n, out),
-            Self::Uuid => out.push_str(arrival.uuid.hyphenated().encode_lower(&mut [0; 36])),
+            Self::Uuid => out.push_str(
+                arrival
+                    .unique
+                    .uuid()
+                    .hyphenated()
+                    .encode_lower(&mut [0; 36]),
+            ),
             Self::Column(column) => write_escaped(rows.field(arrival.n, column), escape, out),
             // Compiling saw to it that a value is there by now.
             Self::Name(name) => write_escaped(arrival.value(name).unwrap_or_default(), escape, out),
@@ -271,9 +277,9 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
+    use crate::load::arrival::Unique;
     use crate::model::Lookup;
 
     struct Known;
@@ -295,7 +301,7 @@ mod tests {
         Arrival {
             n: 12,
             user: 2,
-            uuid: Uuid::nil(),
+            unique: Unique::default(),
             login: Arc::new(vec![Some(Arc::from("to\"ken")), None]),
             named: vec![None, Some(Arc::from("slug"))],
         }

@@ -3,7 +3,9 @@
 //! Offsets are `i64` microseconds since the run's zero and end in `_us`; lengths are [`std::time::Duration`].
 
 mod action;
+mod command;
 mod component;
+mod journeys;
 mod outcome;
 mod redact;
 mod request;
@@ -15,10 +17,12 @@ mod undo;
 mod units;
 
 pub use action::{Action, HttpCall, Injection, KillMode, Signal, Take, UpdateChange};
+pub use command::Command;
 pub use component::{Component, ComponentId, Health, RunState, StackEvent, StackEventKind, When};
+pub use journeys::Journeys;
 pub use outcome::Outcome;
 pub use redact::{CUT, Redactor, SHORT};
-pub use request::RequestRecord;
+pub use request::{RequestRecord, Retried};
 pub use schedule::{Schedule, Stage};
 pub use selector::{Label, Selector};
 pub use stack_spec::{

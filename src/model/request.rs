@@ -31,6 +31,20 @@ pub struct RequestRecord {
     pub instance: u16,
     /// Which version answered: a name of the recording's version table, 0 for unknown.
     pub version: u16,
+    /// What became of its first try, where that was followed by another. All else of the record but the due time and
+    /// when it was let go is of the last.
+    pub retried: Option<Retried>,
+}
+
+/// The first of several tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retried {
+    /// How many tries followed it.
+    pub times: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When, µs since the run's zero.
+    pub done_us: i64,
 }
 
 impl RequestRecord {
@@ -44,5 +58,22 @@ impl RequestRecord {
     #[must_use]
     pub fn latency_us(&self) -> i64 {
         self.done_us - self.due_us
+    }
+
+    /// How often it was tried: not at all if it was shed or dropped, or cut before it was let go.
+    #[must_use]
+    pub fn tries(&self) -> u64 {
+        if self.left_us.is_none() || self.outcome == Outcome::Shed {
+            return 0;
+        }
+        1 + self.retried.map_or(0, |first| u64::from(first.times))
+    }
+
+    /// How its first try ended, and when.
+    #[must_use]
+    pub fn first_try(&self) -> (Outcome, i64) {
+        self.retried.map_or((self.outcome, self.done_us), |first| {
+            (first.outcome, first.done_us)
+        })
     }
 }

@@ -9,7 +9,8 @@ use crate::timeline::Recording;
 use super::ReportError;
 
 /// Writes a header and a line for each request that became due: times in µs since the run's zero, `sent_us` empty
-/// where it was never sent, `good` as `true` or `false`.
+/// where it was never sent, `good` as `true` or `false`, `first_outcome` and `first_done_us` those of its first try, also
+/// where that was the only one.
 ///
 /// # Errors
 /// [`ReportError::Write`] where `out` refuses.
@@ -17,13 +18,29 @@ pub fn export(recording: &Recording, plan: &Plan, out: &mut dyn Write) -> Result
     let refused = |e: csv::Error| ReportError::write(Path::new("the export"), e.into());
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record([
-        "n", "journey", "request", "user", "due_us", "sent_us", "done_us", "outcome", "good",
-        "status", "instance", "version",
+        "n",
+        "journey",
+        "request",
+        "user",
+        "due_us",
+        "sent_us",
+        "done_us",
+        "outcome",
+        "good",
+        "status",
+        "instance",
+        "version",
+        "tries",
+        "first_outcome",
+        "first_done_us",
     ])
     .map_err(refused)?;
-    let journeys = plan.load.as_ref().map_or(&[][..], |l| &l.journeys);
+    let traffic = plan.traffic();
+    let journeys = traffic.iter().flat_map(|t| t.journeys().map(|(_, j)| j));
+    let journeys: Vec<_> = journeys.collect();
     for r in &recording.requests {
         let journey = journeys.get(usize::from(r.journey));
+        let (first_outcome, first_done_us) = r.first_try();
         csv.write_record([
             r.n.to_string().as_str(),
             journey.map_or("", |j| j.name.as_str()),
@@ -37,6 +54,9 @@ pub fn export(recording: &Recording, plan: &Plan, out: &mut dyn Write) -> Result
             &r.status.to_string(),
             recording.instances.get(r.instance).unwrap_or(""),
             recording.versions.get(r.version).unwrap_or(""),
+            &r.tries().to_string(),
+            first_outcome.name(),
+            &first_done_us.to_string(),
         ])
         .map_err(refused)?;
     }

@@ -8,18 +8,21 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::judge::result::Judgement;
+use crate::scenario::plan::Plan;
 use crate::timeline::Recording;
 
-/// Writes the log: latency of every request that was on the wire, by the window in which it was due.
+/// Writes the log: latency of every request that was on the wire, by the window in which it was due; of several loads, each
+/// window's tag begins with the load's name.
 ///
 /// # Errors
 /// What the writer or the encoder objects to, in words.
 pub fn hlog(
+    plan: &Plan,
     judgement: &Judgement,
     recording: &Recording,
     out: &mut dyn Write,
 ) -> Result<(), String> {
-    let Some(load) = &judgement.load else {
+    let (Some(loads), Some(traffic)) = (&judgement.load, plan.traffic()) else {
         return Ok(());
     };
     let micros = |us: i64| Duration::from_micros(u64::try_from(us).unwrap_or(0));
@@ -31,22 +34,32 @@ pub fn hlog(
         .with_base_time(UNIX_EPOCH + Duration::from_nanos(started))
         .begin_log_with(&mut buffer, &mut serializer)
         .map_err(|e| e.to_string())?;
-    for window in &load.windows {
-        let mut histogram = Histogram::<u64>::new(3).map_err(|e| e.to_string())?;
-        for r in &recording.requests {
-            if r.outcome.timed() && (window.from_us..window.to_us).contains(&r.due_us) {
-                histogram.saturating_record(u64::try_from(r.latency_us()).unwrap_or(0));
+    for placed in traffic.loads() {
+        let Some(load) = loads.named(placed.name) else {
+            continue;
+        };
+        let own = placed.numbers();
+        for window in &load.windows {
+            let mut histogram = Histogram::<u64>::new(3).map_err(|e| e.to_string())?;
+            let due = recording.requests.iter().filter(|r| {
+                own.contains(r.journey) && (window.from_us..window.to_us).contains(&r.due_us)
+            });
+            for r in due.filter(|r| r.outcome.timed()) {
+                let latency_us = u64::try_from(r.latency_us()).unwrap_or(0);
+                histogram.record(latency_us).map_err(|e| e.to_string())?;
             }
+            let name = placed.name.map(|name| format!("{name}."));
+            // The log's format has no escape for what separates its fields.
+            let tag = format!("{}{}", name.unwrap_or_default(), window.name);
+            let tag = tag.replace([',', ' ', '\r', '\n'], "_");
+            log.write_histogram(
+                &histogram,
+                micros(window.from_us),
+                micros(window.to_us - window.from_us),
+                Tag::new(&tag),
+            )
+            .map_err(|e| format!("{e:?}"))?;
         }
-        // The log's format has no escape for what separates its fields.
-        let tag = window.name.replace([',', ' ', '\r', '\n'], "_");
-        log.write_histogram(
-            &histogram,
-            micros(window.from_us),
-            micros(window.to_us - window.from_us),
-            Tag::new(&tag),
-        )
-        .map_err(|e| format!("{e:?}"))?;
     }
     out.write_all(&buffer).map_err(|e| e.to_string())
 }

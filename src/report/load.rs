@@ -1,5 +1,7 @@
 //! A load that was driven by itself, for a person on a terminal.
 
+use std::collections::BTreeMap;
+
 use crate::judge::result::{LoadResult, ObjectiveResult, Percentiles, WindowFigures};
 use crate::judge::{Verdict, number, wording};
 
@@ -120,7 +122,11 @@ fn counts(all: &WindowFigures, seconds: f64) -> String {
         .by_outcome
         .iter()
         .filter(|(outcome, _)| *outcome != "ok")
-        .map(|(outcome, n)| format!("{} {outcome}", number::count(*n)))
+        .map(|(outcome, n)| {
+            let statuses = all.by_status.get(outcome);
+            let statuses = statuses.map_or_else(String::new, |of| statuses_of(outcome, *n, of));
+            format!("{} {outcome}{statuses}", number::count(*n))
+        })
         .collect();
     let share = all.bad as f64 / all.requests.max(1) as f64;
     let mut more = if all.bad > 0 {
@@ -131,12 +137,41 @@ fn counts(all: &WindowFigures, seconds: f64) -> String {
     if !others.is_empty() {
         more = format!("{more}: {}", others.join(", "));
     }
+    let raw = all.raw.as_ref().map_or_else(String::new, |raw| {
+        let others = raw
+            .by_outcome
+            .iter()
+            .filter(|(outcome, _)| *outcome != "ok");
+        let others: Vec<String> = others
+            .map(|(outcome, n)| format!("{} {outcome}", number::count(*n)))
+            .collect();
+        let each = raw.tries as f64 / asked.max(1) as f64;
+        line("tries", raw.tries, &format!("{each:.3} for each request"))
+            + &line("raw good", raw.good, "first tries alone")
+            + &line("raw bad", raw.bad, &others.join(", "))
+    });
     line("asked", asked, &rate(asked))
         + &line("good", all.good, &rate(all.good))
         + &line("bad", all.bad, more.trim_start_matches(": "))
+        + &raw
 }
 
-/// Latency counts from the due time, so that no wait hides; service time from the first byte sent.
+/// Which statuses the `n` requests of an outcome had, where that tells more: ` (7 × 502, 1 × 503)`.
+fn statuses_of(outcome: &str, n: u64, statuses: &BTreeMap<String, u64>) -> String {
+    let each: Vec<String> = statuses
+        .iter()
+        .map(|(status, n)| format!("{} × {status}", number::count(*n)))
+        .collect();
+    let each = each.join(", ");
+    match (outcome, statuses.values().sum::<u64>()) {
+        ("http_429", _) | (_, 0) => String::new(),
+        (_, with) if with == n => format!(" ({each})"),
+        _ => format!(" ({each}, others without a status)"),
+    }
+}
+
+/// Latency counts from the due time, so that no wait hides, and ends with the last try, `raw` with the first; service time
+/// counts from the first byte sent of the last.
 fn times(all: &WindowFigures) -> String {
     let line = |word: &str, cells: [String; 5]| {
         let cells: Vec<String> = cells.iter().map(|c| right(c, 10)).collect();
@@ -149,9 +184,14 @@ fn times(all: &WindowFigures) -> String {
         [p.p50, p.p90, p.p99, p.p999, p.max].map(|us| us.map_or_else(|| "-".to_owned(), fine))
     };
     let names = ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
+    let raw = all
+        .raw
+        .as_ref()
+        .map_or_else(String::new, |raw| line("raw", of(&raw.latency_us)));
     line("", names)
         + &line("latency", of(&all.latency_us))
         + &line("service", of(&all.service_time_us))
+        + &raw
 }
 
 /// A time with the digits that were measured: `0.213 ms`, `4.07 ms`, `1.25 s`.
@@ -167,10 +207,8 @@ fn fine(us: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::judge::result::{SuspectSlice, WindowResult};
+    use crate::judge::result::{RawFigures, SuspectSlice, WindowResult};
 
     #[test]
     fn a_person_sees_what_was_asked_and_what_came_of_it() {
@@ -190,8 +228,16 @@ mod tests {
                 ("http_5xx".to_owned(), 8),
                 ("reset".to_owned(), 2),
             ]),
+            by_status: BTreeMap::from([
+                (
+                    "http_5xx".to_owned(),
+                    BTreeMap::from([("502".to_owned(), 7), ("503".to_owned(), 1)]),
+                ),
+                ("reset".to_owned(), BTreeMap::from([("200".to_owned(), 1)])),
+            ]),
             latency_us: times(213),
             service_time_us: times(180),
+            raw: None,
         };
         let load = LoadResult {
             started_us: 50_000,
@@ -226,5 +272,21 @@ mod tests {
         };
         let url = "http://127.0.0.1:8080/";
         insta::assert_snapshot!(load_text(&load, &[], "5000/s, open loop", url, style));
+        let mut retrying = load;
+        retrying.windows[0].all.raw = Some(RawFigures {
+            good: 148_100,
+            bad: 1_900,
+            by_outcome: BTreeMap::from([
+                ("ok".to_owned(), 148_100),
+                ("http_5xx".to_owned(), 1_800),
+                ("refused".to_owned(), 100),
+            ]),
+            latency_us: times(211),
+            tries: 152_004,
+        });
+        insta::assert_snapshot!(
+            "retrying",
+            load_text(&retrying, &[], "5000/s, open loop", url, style)
+        );
     }
 }

@@ -56,7 +56,8 @@ pub fn write_all(
     let xml = junit(judgement).map_err(|e| ReportError::format(&dir.junit(), e))?;
     put(&dir.junit(), xml.as_bytes())?;
     let mut log = Vec::new();
-    hlog(judgement, recording, &mut log).map_err(|e| ReportError::format(&dir.latency(), e))?;
+    hlog(plan, judgement, recording, &mut log)
+        .map_err(|e| ReportError::format(&dir.latency(), e))?;
     put(&dir.latency(), &log)?;
     let mut seconds = Vec::new();
     timeline_csv(recording, &mut seconds).map_err(|e| ReportError::format(&dir.timeline(), e))?;

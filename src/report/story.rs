@@ -34,7 +34,7 @@ pub(super) fn lines(
         width: style.width,
         text: String::new(),
     };
-    let zero = judgement.load.as_ref().map_or(0, |l| l.steps_zero_us);
+    let zero = judgement.steps_zero_us();
     let Some(dispatched) = step.dispatched_us else {
         story.line("-", &step.name, "never dispatched");
         return story.text;

@@ -176,16 +176,18 @@ fn every_request_is_exported() {
     let mut lines = text.lines();
     assert_eq!(
         lines.next(),
-        Some("n,journey,request,user,due_us,sent_us,done_us,outcome,good,status,instance,version")
+        Some(
+            "n,journey,request,user,due_us,sent_us,done_us,outcome,good,status,instance,version,tries,first_outcome,first_done_us"
+        )
     );
     assert_eq!(
         lines.next(),
-        Some("0,write,0,0,2000000,2000100,2005000,ok,true,200,backend/1,")
+        Some("0,write,0,0,2000000,2000100,2005000,ok,true,200,backend/1,,1,ok,2005000")
     );
     let dropped = lines.find(|l| l.contains("dropped")).unwrap();
     assert_eq!(
         dropped,
-        "5000,write,0,0,12000000,,12005000,dropped,false,200,backend/3,"
+        "5000,write,0,0,12000000,,12005000,dropped,false,200,backend/3,,0,dropped,12005000"
     );
     assert_eq!(text.lines().count(), 35_001);
 }
@@ -200,8 +202,14 @@ fn seconds_add_up_to_the_load() {
         |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h == name).unwrap();
     let headers = csv.headers().unwrap().clone();
     let (due, bad) = (column("due", &headers), column("bad", &headers));
+    let p50 = column("p50_us", &headers);
     let (mut total, mut lost) = (0, 0);
     for line in csv.records().map(Result::unwrap) {
+        let median: u64 = line[p50].parse().unwrap();
+        assert!(
+            median.abs_diff(5_000) <= 5,
+            "every answer took 5 ms: {median}"
+        );
         total += line[due].parse::<u64>().unwrap();
         lost += line[bad].parse::<u64>().unwrap();
     }
@@ -210,17 +218,28 @@ fn seconds_add_up_to_the_load() {
 
 #[test]
 fn histograms_are_tagged_by_window() {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     let run = passed();
     let mut out = Vec::new();
-    hlog(&run.judgement, &run.recording, &mut out).unwrap();
-    let tags: Vec<String> = IntervalLogIterator::new(&out)
-        .map(|entry| entry.unwrap())
-        .filter_map(|entry| match entry {
-            LogEntry::Interval(i) => Some(i.tag().unwrap().as_str().to_owned()),
-            _ => None,
-        })
-        .collect();
+    hlog(&run.plan, &run.judgement, &run.recording, &mut out).unwrap();
+    let mut deserializer = hdrhistogram::serialization::Deserializer::new();
+    let mut tags = Vec::new();
+    for entry in IntervalLogIterator::new(&out).map(Result::unwrap) {
+        let LogEntry::Interval(interval) = entry else {
+            continue;
+        };
+        tags.push(interval.tag().unwrap().as_str().to_owned());
+        let bytes = BASE64_STANDARD
+            .decode(interval.encoded_histogram())
+            .unwrap();
+        let times = deserializer.deserialize::<u64, _>(&mut bytes.as_slice());
+        let median = times.unwrap().value_at_quantile(0.5);
+        assert!(
+            median.abs_diff(5_000) <= 5,
+            "every answer took 5 ms: {median}"
+        );
+    }
     assert_eq!(tags, ["warmup", "baseline", "lose-one", "recovered", "run"]);
 }
 

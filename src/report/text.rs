@@ -1,10 +1,10 @@
 //! The report that a person reads on a terminal: the verdict in one second, the story in ten.
 
 use crate::judge::number;
-use crate::judge::result::{Judgement, ObjectiveResult};
+use crate::judge::result::{Judgement, LoadResult, LoadResults, ObjectiveResult};
 use crate::judge::verdict::Verdict;
 use crate::judge::wording::worst_first;
-use crate::scenario::plan::{LoadPlan, Objective, Of, Plan};
+use crate::scenario::plan::{LoadPlan, Objective, Of, Plan, Traffic};
 use crate::timeline::Recording;
 
 use super::layout::{Style, columns, left, right, wrapped};
@@ -199,11 +199,14 @@ fn steps(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style
 
 fn foot(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style<'_>) -> String {
     let mut text = String::new();
-    if let (Some(planned), Some(line)) = (&plan.load, load_line(plan, judgement)) {
+    for line in load_lines(plan, judgement) {
         text.push_str(&wrapped("load     ", &line, style.width));
-        for budget in budgets(plan, planned, judgement) {
-            text.push_str(&wrapped("budget   ", &budget, style.width));
-        }
+    }
+    for line in retries_lines(judgement) {
+        text.push_str(&wrapped("retries  ", &line, style.width));
+    }
+    for budget in budgets(plan, judgement) {
+        text.push_str(&wrapped("budget   ", &budget, style.width));
     }
     if let Some(dir) = style.dir {
         let dir = dir.display().to_string();
@@ -221,11 +224,25 @@ fn foot(plan: &Plan, judgement: &Judgement, recording: &Recording, style: Style<
     text
 }
 
+/// What each load asked and what came of it.
+fn load_lines(plan: &Plan, judgement: &Judgement) -> Vec<String> {
+    let traffic = plan.traffic();
+    let loads = traffic.iter().flat_map(Traffic::loads);
+    let lines = loads.filter_map(|planned| {
+        let load = judgement.load.as_ref()?.named(planned.name)?;
+        let line = load_line(planned.plan, load)?;
+        Some(match planned.name {
+            Some(name) => format!("{name}: {line}"),
+            None => line,
+        })
+    });
+    lines.collect()
+}
+
 /// `300/s for 3m 00s: 54,000 due, 54,000 sent, 7 bad; generator healthy`.
-fn load_line(plan: &Plan, judgement: &Judgement) -> Option<String> {
-    let load = judgement.load.as_ref()?;
-    let run = &judgement.window("run")?.all;
-    let stages = &plan.load.as_ref()?.stages;
+fn load_line(planned: &LoadPlan, load: &LoadResult) -> Option<String> {
+    let run = &load.window("run")?.all;
+    let stages = &planned.stages;
     let rates: Vec<String> = stages
         .iter()
         .map(|s| {
@@ -259,8 +276,43 @@ fn load_line(plan: &Plan, judgement: &Judgement) -> Option<String> {
     ))
 }
 
+/// What each load tried again.
+fn retries_lines(judgement: &Judgement) -> Vec<String> {
+    let loads = judgement.load.iter().flat_map(LoadResults::each);
+    let lines = loads.filter_map(|(name, load)| {
+        let line = retries_line(load)?;
+        Some(match name {
+            Some(name) => format!("{name}: {line}"),
+            None => line,
+        })
+    });
+    lines.collect()
+}
+
+/// `16,012 tries of 16,000 requests; first tries: 12 bad, 12 http_5xx; p99 18 ms, after retries 21 ms`.
+fn retries_line(load: &LoadResult) -> Option<String> {
+    let run = &load.window("run")?.all;
+    let raw = run.raw.as_ref()?;
+    let others = raw
+        .by_outcome
+        .iter()
+        .filter(|(outcome, _)| *outcome != "ok");
+    let others: String = others
+        .map(|(outcome, n)| format!(", {} {outcome}", number::count(*n)))
+        .collect();
+    let p99 = |us: Option<i64>| us.map_or_else(|| "-".to_owned(), number::length);
+    Some(format!(
+        "{} tries of {} requests; first tries: {} bad{others}; p99 {}, after retries {}",
+        number::count(raw.tries),
+        number::count(run.by_outcome.values().sum()),
+        number::count(raw.bad),
+        p99(raw.latency_us.p99),
+        p99(run.latency_us.p99),
+    ))
+}
+
 /// Every availability limit in seconds of full outage, and what this run took of the budget.
-fn budgets(plan: &Plan, load: &LoadPlan, judgement: &Judgement) -> Vec<String> {
+fn budgets(plan: &Plan, judgement: &Judgement) -> Vec<String> {
     plan.objectives
         .iter()
         .filter_map(|objective| {
@@ -272,19 +324,28 @@ fn budgets(plan: &Plan, load: &LoadPlan, judgement: &Judgement) -> Vec<String> {
             else {
                 return None;
             };
-            let window = judgement.window(during)?;
-            let (figures, rest) = match of {
-                Of::All => (&window.all, String::new()),
-                Of::Journey(name) => {
-                    load.journeys.iter().find(|j| j.name == *name)?;
-                    (window.journeys.get(name)?, format!(" of {name}"))
-                }
+            let of_load = |name: Option<&str>| match of {
+                Of::Load(load) => name == Some(load),
+                Of::All | Of::Journey(_) => true,
             };
-            if figures.requests == 0 {
+            let (mut requests, mut bad, mut seconds) = (0, 0, 0_f64);
+            for (name, load) in judgement.load.as_ref()?.each() {
+                let window = load.window(during).filter(|_| of_load(name));
+                let figures = window.and_then(|window| match of {
+                    Of::Journey(journey) => window.journeys.get(journey),
+                    Of::All | Of::Load(_) => Some(&window.all),
+                });
+                if let (Some(window), Some(figures)) = (window, figures) {
+                    requests += figures.requests;
+                    bad += figures.bad;
+                    seconds = seconds.max((window.to_us - window.from_us) as f64 / 1e6);
+                }
+            }
+            if requests == 0 {
                 return None;
             }
-            let seconds = (window.to_us - window.from_us) as f64 / 1e6;
-            let lost = figures.bad as f64 / figures.requests as f64 * seconds;
+            let rest = of.name().map_or_else(String::new, |name| format!(" of {name}"));
+            let lost = bad as f64 / requests as f64 * seconds;
             let miss = 1.0 - at_least.get();
             let month = miss * BUDGET_DAYS * 86_400.0;
             let spent = if month > 0.0 {
@@ -294,7 +355,7 @@ fn budgets(plan: &Plan, load: &LoadPlan, judgement: &Judgement) -> Vec<String> {
             };
             Some(format!(
                 "{} bad{rest} = {} of full outage; {} allows {} in this run, {} s over 30 days ({spent} spent)",
-                number::count(figures.bad),
+                number::count(bad),
                 number::length((lost * 1e6) as i64),
                 number::target(at_least.get()),
                 number::length((miss * seconds * 1e6) as i64),

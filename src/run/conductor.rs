@@ -28,7 +28,7 @@ use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Sink, Values, watch_p
 use crate::model::Undo;
 use crate::observe::{ObserveError, Observers};
 use crate::restore::{Ledger, told};
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Plan, Traffic};
 use crate::stack::{Stack, StackContext, StackError};
 use crate::timeline::event::{Event, Level, Moment, Phase};
 use crate::timeline::{Recorder, RunDir, TimelineError};
@@ -269,23 +269,18 @@ async fn drill(
     let answered = unless_aborted(order, answered).await?;
     answered.map_err(|(condition, why)| RunError::Unwatched { condition, why })?;
     unless_aborted(order, guards_hold(order, &components, &observers)).await??;
-    let loaded = match &plan.load {
-        Some(load) => {
-            let spec = LoadSpec {
-                plan: load.clone(),
-                seed: plan.seed,
-                scenario_dir: order.scenario_dir.clone(),
-            };
-            let values: Values = around.clone();
-            let load = Load::prepare(spec, &values, order.client.clone())?;
-            unless_aborted(order, load.login()).await??;
-            Some(load)
-        }
-        None => None,
-    };
+    let traffic = plan.traffic();
+    let mut loaded = Vec::new();
+    for load in traffic.iter().flat_map(Traffic::loads) {
+        let spec = LoadSpec::placed(load, plan.seed, order.scenario_dir.clone());
+        let values: Values = around.clone();
+        let load = Load::prepare(spec, &values, order.client.clone())?;
+        unless_aborted(order, load.login()).await??;
+        loaded.push(load);
+    }
 
     let started_us = recorder.clock().now_us() + i64::try_from(LEAD.as_micros()).unwrap_or(0);
-    let warmup = plan.load.as_ref().map_or(Duration::ZERO, |l| l.warmup);
+    let warmup = traffic.as_ref().map_or(Duration::ZERO, Traffic::warmup);
     let bench = Bench {
         plan: plan.clone(),
         stack: Arc::clone(stack),
@@ -344,7 +339,7 @@ async fn load_and_break(
     bench: &Bench,
     around: &Arc<Around>,
     observers: &Observers,
-    load: Option<Load>,
+    loads: Vec<Load>,
     started_us: i64,
 ) {
     let recorder = &bench.recorder;
@@ -361,8 +356,8 @@ async fn load_and_break(
         }
     }
     let driving = async {
-        if let Some(load) = load {
-            drive(bench, around, load, &order.client, started_us).await;
+        if !loads.is_empty() {
+            drive(bench, around, loads, &order.client, started_us).await;
         }
         bench.load_over.cancel();
     };
@@ -426,18 +421,18 @@ async fn unrecordable(recorder: &Recorder) {
     }
 }
 
-/// Drives the load to its end, or to the abort.
+/// Drives the loads to their end, or to the abort.
 async fn drive(
     bench: &Bench,
     around: &Arc<Around>,
-    load: Load,
+    loads: Vec<Load>,
     client: &ClientChoice,
     started_us: i64,
 ) {
     let recorder = &bench.recorder;
     let failed = |why: String| recorder.record(Event::LoadFailed { why });
     let sink = || Box::new(recorder.requests()) as Box<dyn Sink>;
-    let mut running = match load.start(recorder.clock(), started_us, sink) {
+    let mut running = match Load::start_all(loads, recorder.clock(), started_us, sink) {
         Ok(running) => running,
         Err(error) => return failed(error.to_string()),
     };

@@ -6,11 +6,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::runner::ASKED;
+use crate::model::Command;
 use crate::timeline::Recorder;
-use crate::timeline::event::Event;
-
-/// How the recording names the command that asks for an abort.
-pub const ABORT: &str = "firedrill abort";
+use crate::timeline::event::{ABORT, Event};
 
 /// What ends a run early, and what a second time means.
 #[derive(Debug, Clone, Default)]
@@ -46,16 +44,28 @@ impl Signals {
             let signals = self.clone();
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    match signals.name.set(name) {
-                        Ok(()) => signals.first.cancel(),
-                        // Several may ask at once, and none of them means that the report is to be skipped.
-                        Err(_) if name == ABORT => {}
-                        Err(_) => signals.second.cancel(),
-                    }
+                    signals.heed(name);
                 }
             });
         }
         Ok(())
+    }
+
+    /// Does what the operator of this very process asks for, as if it had come from elsewhere.
+    pub fn obey(&self, command: Command) {
+        self.heed(match command {
+            Command::Abort => ABORT,
+            Command::Interrupt => "SIGINT",
+        });
+    }
+
+    fn heed(&self, name: &'static str) {
+        match self.name.set(name) {
+            Ok(()) => self.first.cancel(),
+            // Several may ask at once, and none of them means that the report is to be skipped.
+            Err(_) if name == ABORT => {}
+            Err(_) => self.second.cancel(),
+        }
     }
 
     /// Waits for the first signal.
@@ -67,6 +77,12 @@ impl Signals {
     #[must_use]
     pub fn heard(&self) -> Option<&'static str> {
         self.name.get().copied()
+    }
+
+    /// Whether it was asked for a second time: nobody waits for anything but the healing any more.
+    #[must_use]
+    pub fn again(&self) -> bool {
+        self.second.is_cancelled()
     }
 
     /// The interrupt of one run: what ends that run for a reason of its own does not end the others. A signal goes into

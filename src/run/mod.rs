@@ -21,5 +21,5 @@ mod victims;
 
 pub use conductor::{Order, RunError, Selection, conduct};
 pub use guardian::{GuardianCommand, GuardianError};
-pub use interrupt::{ABORT, Interrupt, Signals};
+pub use interrupt::{Interrupt, Signals};
 pub use runner::{Runner, RunnerState, start_of};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::bench::Bench;
-use crate::model::{Action, Component};
+use crate::model::{Action, Component, Journeys};
 use crate::scenario::plan::StepPlan;
 use crate::timeline::tally::{Readmission, WatchFacts, settle_us, watch_end};
 
@@ -42,16 +42,15 @@ pub(super) async fn settled(
 /// The longest settle of the load's journeys at the rate planned now.
 fn longest_settle_us(bench: &Bench) -> i64 {
     let recovery = i64::try_from(bench.plan.recovery.settle.as_micros()).unwrap_or(i64::MAX);
-    let Some(load) = &bench.plan.load else {
+    let Some(traffic) = bench.plan.traffic() else {
         return recovery;
     };
-    let into_load =
-        bench.now_us() - bench.steps_zero_us + i64::try_from(load.warmup.as_micros()).unwrap_or(0);
-    let rate = load
-        .schedule()
-        .rate_at(Duration::from_micros(u64::try_from(into_load).unwrap_or(0)));
-    let slots = (0..load.journeys.len())
-        .map(|j| load.request_rate(j, rate))
+    let warmup = i64::try_from(traffic.warmup().as_micros()).unwrap_or(0);
+    let into = bench.now_us() - bench.steps_zero_us + warmup;
+    let into = Duration::from_micros(u64::try_from(into).unwrap_or(0));
+    let slots = traffic
+        .journeys()
+        .map(|(journey, _)| traffic.request_rate(Journeys::one(journey), into))
         .filter(|r| *r > 0.0)
         .map(|r| 1e6 / r);
     slots

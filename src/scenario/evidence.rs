@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::error::Problem;
-use super::plan::{LoadPlan, Milestone, Objective, Of, Plan, StepPlan, Trigger};
+use super::plan::{Milestone, Objective, Of, Plan, StepPlan, Traffic, Trigger};
 use super::tree::Span;
+use crate::model::Journeys;
 
 /// A settle takes at least so many requests of a journey.
 const SETTLE_REQUESTS: f64 = 100.0;
@@ -62,17 +63,17 @@ pub(super) fn warnings(plan: &Plan, places: &[Span]) -> Vec<Problem> {
 /// The expected watch of the step called `name`; `None` if there is no such step or no load.
 #[must_use]
 pub fn watch(plan: &Plan, name: &str) -> Option<Watch> {
-    let load = plan.load.as_ref()?;
+    let traffic = &plan.traffic()?;
     let step = plan.steps.iter().find(|step| step.name == name)?;
-    let dispatch = dispatch(plan, load, step, plan.steps.len())?;
+    let dispatch = dispatch(plan, traffic, step, plan.steps.len())?;
     Some(Watch {
         dispatch,
-        end: settled(plan, load, step, dispatch),
+        end: settled(plan, traffic, step, dispatch),
     })
 }
 
 /// When a step is dispatched at the earliest. `left` bounds the chain of steps that follow one another.
-fn dispatch(plan: &Plan, load: &LoadPlan, step: &StepPlan, left: usize) -> Option<Duration> {
+fn dispatch(plan: &Plan, traffic: &Traffic<'_>, step: &StepPlan, left: usize) -> Option<Duration> {
     match &step.when {
         Trigger::At(at) => Some(*at),
         Trigger::After {
@@ -82,11 +83,11 @@ fn dispatch(plan: &Plan, load: &LoadPlan, step: &StepPlan, left: usize) -> Optio
             ..
         } => {
             let before = plan.steps.iter().find(|step| step.name == *name)?;
-            let begun = dispatch(plan, load, before, left.checked_sub(1)?)?;
+            let begun = dispatch(plan, traffic, before, left.checked_sub(1)?)?;
             let reached = match milestone {
                 Milestone::Dispatched => begun,
                 Milestone::Healed => begun + before.hold.unwrap_or_default(),
-                Milestone::Settled => settled(plan, load, before, begun),
+                Milestone::Settled => settled(plan, traffic, before, begun),
             };
             Some(reached + *wait)
         }
@@ -94,51 +95,43 @@ fn dispatch(plan: &Plan, load: &LoadPlan, step: &StepPlan, left: usize) -> Optio
 }
 
 /// When a step dispatched at `begun` is settled at the earliest.
-fn settled(plan: &Plan, load: &LoadPlan, step: &StepPlan, begun: Duration) -> Duration {
+fn settled(plan: &Plan, traffic: &Traffic<'_>, step: &StepPlan, begun: Duration) -> Duration {
     let over = begun + step.hold.unwrap_or_default();
-    let settles = (0..load.journeys.len()).map(|journey| settle(plan, load, journey, begun));
+    let settles = traffic
+        .journeys()
+        .filter(|(j, _)| rate(traffic, *j, begun) > 0.0)
+        .map(|(j, _)| settle(plan, traffic, j, begun));
     over + settles.max().unwrap_or(plan.recovery.settle)
 }
 
 /// `settle`, or 100 requests of the journey if that takes longer, at the rate planned at `at`.
-fn settle(plan: &Plan, load: &LoadPlan, journey: usize, at: Duration) -> Duration {
-    let rate = load.request_rate(journey, load.schedule().rate_at(load.warmup + at));
-    let requests = Duration::try_from_secs_f64(SETTLE_REQUESTS / rate).unwrap_or(length(load));
-    plan.recovery.settle.max(requests.min(length(load)))
+fn settle(plan: &Plan, traffic: &Traffic<'_>, journey: usize, at: Duration) -> Duration {
+    let (rate, length) = (rate(traffic, journey, at), traffic.length());
+    let requests = Duration::try_from_secs_f64(SETTLE_REQUESTS / rate).unwrap_or(length);
+    plan.recovery.settle.max(requests.min(length))
 }
 
-/// How long the stages last, warm-up left out.
-fn length(load: &LoadPlan) -> Duration {
-    load.stages.iter().map(|stage| stage.length).sum()
+/// Requests of a journey due per second, `at` after the end of warm-up.
+fn rate(traffic: &Traffic<'_>, journey: usize, at: Duration) -> f64 {
+    traffic.request_rate(Journeys::one(journey), traffic.warmup() + at)
 }
 
 /// Requests of the journeys due from `from` to `to` after the end of warm-up.
-fn due(load: &LoadPlan, of: &Of, from: Duration, to: Duration) -> f64 {
-    let schedule = load.schedule();
-    let until = |t: Duration| schedule.arrivals_until(load.warmup + t.min(length(load)));
-    let arrivals = (until(to) - until(from)).max(0.0);
-    let counts = load
-        .journeys
-        .iter()
-        .enumerate()
-        .filter(|(_, journey)| match of {
-            Of::All => true,
-            Of::Journey(name) => journey.name == *name,
-        });
-    counts
-        .map(|(index, _)| load.request_rate(index, arrivals))
-        .sum()
+fn due(traffic: &Traffic<'_>, of: &Of, from: Duration, to: Duration) -> f64 {
+    let zero = traffic.warmup();
+    let meant = traffic.meant(of);
+    meant.map_or(0.0, |meant| traffic.due(meant, zero + from, zero + to))
 }
 
 fn of_objective(plan: &Plan, objective: &Objective) -> Evidence {
-    let Some(load) = &plan.load else {
+    let Some(traffic) = &plan.traffic() else {
         return Evidence {
             samples: None,
             needed: None,
             doubts: Vec::new(),
         };
     };
-    let counted = |of: &Of, window: &str| Some(due_in(plan, load, of, window));
+    let counted = |of: &Of, window: &str| Some(due_in(plan, traffic, of, window));
     let (samples, needed) = match objective {
         Objective::Availability {
             at_least,
@@ -175,9 +168,9 @@ fn of_objective(plan: &Plan, objective: &Objective) -> Evidence {
             .zip(needed)
             .and_then(|(samples, needed)| too_few(samples, needed)),
     );
-    doubts.extend(cut_short(plan, load, objective));
+    doubts.extend(cut_short(plan, traffic, objective));
     if let Objective::Failover { of, .. } = objective {
-        doubts.extend(short_baseline(plan, load, of));
+        doubts.extend(short_baseline(plan, traffic, of));
     }
     Evidence {
         samples: samples.map(|samples| samples.round() as u64),
@@ -186,21 +179,24 @@ fn of_objective(plan: &Plan, objective: &Objective) -> Evidence {
     }
 }
 
-fn due_in(plan: &Plan, load: &LoadPlan, of: &Of, window: &str) -> f64 {
+fn due_in(plan: &Plan, traffic: &Traffic<'_>, of: &Of, window: &str) -> f64 {
     let watches = || plan.steps.iter().filter_map(|step| watch(plan, &step.name));
     let (from, to) = match window {
-        "run" => (Duration::ZERO, length(load)),
+        "run" => (Duration::ZERO, traffic.length()),
         "baseline" => (
             Duration::ZERO,
-            watches().map(|w| w.dispatch).min().unwrap_or(length(load)),
+            watches()
+                .map(|w| w.dispatch)
+                .min()
+                .unwrap_or(traffic.length()),
         ),
         "recovered" => (
             watches().map(|w| w.end).max().unwrap_or_default(),
-            length(load),
+            traffic.length(),
         ),
         step => watch(plan, step).map_or_else(Default::default, |w| (w.dispatch, w.end)),
     };
-    due(load, of, from, to)
+    due(traffic, of, from, to)
 }
 
 fn too_few(samples: f64, needed: f64) -> Option<String> {
@@ -220,7 +216,7 @@ fn too_few(samples: f64, needed: f64) -> Option<String> {
 }
 
 /// A watch that the load's end cuts before its time can miss its objectives, not meet them.
-fn cut_short(plan: &Plan, load: &LoadPlan, objective: &Objective) -> Option<String> {
+fn cut_short(plan: &Plan, traffic: &Traffic<'_>, objective: &Objective) -> Option<String> {
     let step = match objective {
         Objective::Availability { during, .. } | Objective::Latency { during, .. } => during,
         Objective::Failover { step, .. }
@@ -234,7 +230,7 @@ fn cut_short(plan: &Plan, load: &LoadPlan, objective: &Objective) -> Option<Stri
         | Objective::Alert { .. }
         | Objective::OtherAlerts { .. } => return None,
     };
-    let (watch, length) = (watch(plan, step)?, length(load));
+    let (watch, length) = (watch(plan, step)?, traffic.length());
     (watch.end > length).then(|| {
         format!(
             "the load ends {} after warm-up, before the watch of `{step}` can end ({} at the earliest): it can be missed, not met; make the load longer",
@@ -252,7 +248,7 @@ fn shown(duration: Duration) -> humantime::FormattedDuration {
 }
 
 /// The allowance of a clean baseline, where it exceeds 5 % of a settle-long stretch.
-fn short_baseline(plan: &Plan, load: &LoadPlan, of: &Of) -> Option<String> {
+fn short_baseline(plan: &Plan, traffic: &Traffic<'_>, of: &Of) -> Option<String> {
     if plan.recovery.bad.is_some() {
         return None;
     }
@@ -262,19 +258,14 @@ fn short_baseline(plan: &Plan, load: &LoadPlan, of: &Of) -> Option<String> {
         .filter_map(|step| watch(plan, &step.name))
         .map(|watch| watch.dispatch)
         .min()?;
-    let judged = load
-        .journeys
-        .iter()
-        .enumerate()
-        .filter(|(_, journey)| match of {
-            Of::All => true,
-            Of::Journey(name) => journey.name == *name,
-        });
+    let meant = traffic.meant(of)?;
+    let judged = traffic
+        .journeys()
+        .filter(|(number, _)| u16::try_from(*number).is_ok_and(|n| meant.contains(n)));
     judged
-        .filter_map(|(index, journey)| {
-            let baseline = due(load, &Of::Journey(journey.name.clone()), Duration::ZERO, first);
-            let rate = load.request_rate(index, load.schedule().rate_at(load.warmup + first));
-            let stretch = settle(plan, load, index, first).as_secs_f64() * rate;
+        .filter_map(|(number, journey)| {
+            let baseline = due(traffic, &Of::Journey(journey.name.clone()), Duration::ZERO, first);
+            let stretch = settle(plan, traffic, number, first).as_secs_f64() * rate(traffic, number, first);
             let allowance = poisson_99(stretch * bound_of_none() / baseline);
             (allowance > MOST_ALLOWED * stretch).then(|| {
                 format!(

@@ -1,7 +1,9 @@
 //! The plan: a scenario as checked. What `plan.json` holds, and all that a run and its judge go by.
 
 mod engine;
+mod retry;
 mod stop;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::guards::Guards;
-pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ReusePlan, TlsPlan, dns_server};
+pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ProxyPlan, ReusePlan, TlsPlan, dns_server};
+pub use retry::{MOST_ATTEMPTS, RetryMethods, RetryOn, RetryPlan};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
+pub use traffic::{Placed, Traffic};
 
 use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
 
@@ -40,6 +44,9 @@ pub struct Plan {
     pub steady_state: Vec<SteadyCheck>,
     /// The load; a scenario without one has nothing to observe callers by.
     pub load: Option<LoadPlan>,
+    /// In its place, several by name, under way together: their warm-ups end at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<(String, LoadPlan)>,
     /// The steps, in the order of the file.
     pub steps: Vec<StepPlan>,
     /// What is promised.
@@ -140,6 +147,9 @@ pub struct LoadPlan {
     /// When they come.
     #[serde(default, skip_serializing_if = "engine::is_default")]
     pub arrivals: Arrivals,
+    /// How its requests are tried again; never unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPlan>,
     /// How they are generated.
     #[serde(default, skip_serializing_if = "engine::is_default")]
     pub engine: EnginePlan,
@@ -192,6 +202,9 @@ pub struct Users {
     pub count: u32,
     /// What each does once before the warm-up, and again on a 401.
     pub login: Vec<RequestPlan>,
+    /// Each keeps the cookies that answers set, and sends them.
+    #[serde(default, skip_serializing_if = "engine::is_default")]
+    pub cookies: bool,
 }
 
 /// The rows of a CSV file with a header line.
@@ -339,7 +352,7 @@ pub struct Recovery {
     pub latency_back: Option<Duration>,
 }
 
-/// Which journey an objective is about.
+/// Which journeys an objective is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Of {
@@ -347,6 +360,19 @@ pub enum Of {
     All,
     /// One journey.
     Journey(String),
+    /// One of several loads: all its requests; of a failover table its worst journey.
+    Load(String),
+}
+
+impl Of {
+    /// The name that is meant; `None` for all.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Journey(name) | Self::Load(name) => Some(name),
+        }
+    }
 }
 
 /// One promise.

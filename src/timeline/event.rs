@@ -9,6 +9,9 @@ use crate::model::{Component, ComponentId, Injection, StackEventKind, StackSpec,
 /// Version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
 
+/// How [`Event::Aborted`] names the command that asks for an abort.
+pub const ABORT: &str = "firedrill abort";
+
 /// Something that happened. Every journal line is one of these with a sequence number, an offset and a checksum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -206,7 +206,7 @@ fn checksum(text: &str) -> String {
 }
 
 /// Reads one line back, its line feed left out; the error says what is wrong with it.
-fn decode(line: &[u8]) -> Result<Entry, String> {
+pub(super) fn decode(line: &[u8]) -> Result<Entry, String> {
     #[derive(Deserialize)]
     struct Line {
         seq: u64,

@@ -290,8 +290,10 @@ impl State {
                 .record(u64::try_from(r.latency_us()).unwrap_or(0))
                 .expect("a histogram without bounds grows to take any value");
         }
-        let newest = self.seconds.last_key_value().map_or(number, |(n, _)| *n);
-        self.seconds.retain(|n, _| *n > newest - SECONDS_KEPT);
+        if self.seconds.len() > SECONDS_KEPT as usize {
+            let newest = self.seconds.last_key_value().map_or(number, |(n, _)| *n);
+            self.seconds.retain(|n, _| *n > newest - SECONDS_KEPT);
+        }
     }
 }
 
@@ -314,6 +316,7 @@ mod tests {
             status: 200,
             instance,
             version: 0,
+            retried: None,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod clock;
 mod error;
 pub mod event;
+mod follow;
 mod journal;
 mod live;
 mod lock;
@@ -16,6 +17,7 @@ pub mod tally;
 mod writer;
 
 pub use error::TimelineError;
+pub use follow::{Added, Follower};
 pub use journal::{Damage, Entry, Journal};
 pub use live::{Answered, Live, Second, Totals, Watched};
 pub use lock::RunLock;

@@ -65,6 +65,14 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Forgets what came after a moment, µs since the run's zero: what is left is as a run that was cut off then.
+    pub fn until(&mut self, at_us: i64) {
+        let all = (self.entries.len(), self.requests.len());
+        self.entries.retain(|e| e.at_us <= at_us);
+        self.requests.retain(|r| r.done_us <= at_us);
+        self.complete &= all == (self.entries.len(), self.requests.len());
+    }
+
     /// Reads the recording in a run's directory, of a run that goes on or was cut off, too.
     ///
     /// # Errors
@@ -110,7 +118,7 @@ impl Recording {
             }
         }
         let mut requests = found.records;
-        requests.sort_by_key(|r| (r.due_us, r.n, r.request));
+        requests.sort_by_key(|r| (r.due_us, r.n, r.request, r.journey));
         names.check(&requests, &mut damage);
         Ok(Self {
             opened,

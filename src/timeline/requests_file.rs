@@ -3,26 +3,32 @@
 use std::fs;
 use std::path::Path;
 
-use crate::model::{Outcome, RequestRecord};
+use crate::model::{Outcome, RequestRecord, Retried};
 
 use super::{Damage, TimelineError};
 
 const MAGIC: [u8; 8] = *b"FDREQS\r\n";
-/// Version of the format.
-const VERSION: u32 = 1;
+/// Version of the format. The first knew nothing of tries.
+const VERSION: u32 = 2;
 /// Bytes of the header: magic, version, record size.
 const HEADER: usize = 16;
 /// Bytes of a record.
-pub(super) const RECORD: usize = 56;
+pub(super) const RECORD: usize = 68;
+/// Bytes of a record of the first version: how the others begin, too.
+const FIRST_RECORD: usize = 56;
 /// Stands for a time that never came.
 const NEVER: i64 = i64::MIN;
 
 /// The bytes every file begins with.
 pub(super) fn header() -> [u8; HEADER] {
+    header_of(VERSION, RECORD)
+}
+
+fn header_of(version: u32, record: usize) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[12..].copy_from_slice(&(RECORD as u32).to_le_bytes());
+    bytes[8..12].copy_from_slice(&version.to_le_bytes());
+    bytes[12..].copy_from_slice(&(record as u32).to_le_bytes());
     bytes
 }
 
@@ -42,6 +48,10 @@ pub(super) fn encode(r: &RequestRecord, out: &mut Vec<u8>) {
         out.extend(number.to_le_bytes());
     }
     out.extend([r.outcome as u8, u8::from(r.good)]);
+    let first = r.retried;
+    out.extend(first.map_or(NEVER, |f| f.done_us).to_le_bytes());
+    out.extend(first.map_or(0, |f| f.times).to_le_bytes());
+    out.extend([first.map_or(0, |f| f.outcome as u8), 0]);
 }
 
 /// Takes the fields of a record one after the other.
@@ -63,7 +73,7 @@ impl Fields<'_> {
     }
 }
 
-/// Reads a record back; `None` if its outcome or its good mark is none that exists.
+/// Reads a record back; `None` if an outcome or its good mark is none that exists.
 fn decode(bytes: &[u8]) -> Option<RequestRecord> {
     let mut f = Fields(bytes);
     let n = u64::from_le_bytes(f.next()?);
@@ -72,6 +82,11 @@ fn decode(bytes: &[u8]) -> Option<RequestRecord> {
     let (journey, request) = (f.number()?, f.number()?);
     let (status, instance, version) = (f.number()?, f.number()?, f.number()?);
     let [outcome, good] = f.next()?;
+    let retried = if f.0.is_empty() {
+        None
+    } else {
+        decode_retried(&mut f)?
+    };
     let came = |time| (time != NEVER).then_some(time);
     Some(RequestRecord {
         n,
@@ -91,7 +106,24 @@ fn decode(bytes: &[u8]) -> Option<RequestRecord> {
         status,
         instance,
         version,
+        retried,
     })
+}
+
+/// What a record says of its first try; `None` if that makes no sense.
+fn decode_retried(f: &mut Fields<'_>) -> Option<Option<Retried>> {
+    let (done_us, times) = (f.time()?, f.number()?);
+    let [outcome, _] = f.next()?;
+    let outcome = Outcome::from_code(outcome)?;
+    match (times, done_us) {
+        (0, NEVER) => Some(None),
+        (0, _) | (_, NEVER) => None,
+        (times, done_us) => Some(Some(Retried {
+            times,
+            outcome,
+            done_us,
+        })),
+    }
 }
 
 /// What a requests file holds.
@@ -121,6 +153,64 @@ impl Requests {
     }
 }
 
+/// How the records of a file are laid out, by its header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// Bytes of a record.
+    record: usize,
+}
+
+impl Layout {
+    /// Takes the header off the file's beginning; `None` as long as that is not all there.
+    ///
+    /// # Errors
+    /// [`TimelineError::Version`] of a format that is not ours, [`TimelineError::Read`] of a header that is none.
+    pub(super) fn read(bytes: &mut Vec<u8>, path: &Path) -> Result<Option<Self>, TimelineError> {
+        let Some((head, _)) = bytes.split_first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let layout = Self::of(head, path)?.ok_or_else(|| {
+            let damaged = std::io::Error::new(std::io::ErrorKind::InvalidData, DAMAGED);
+            TimelineError::read(path, damaged)
+        })?;
+        bytes.drain(..HEADER);
+        Ok(Some(layout))
+    }
+
+    /// What a header says; `None` of one that is damaged.
+    fn of(head: &[u8; HEADER], path: &Path) -> Result<Option<Self>, TimelineError> {
+        let version = Fields(&head[8..]).next().map_or(0, u32::from_le_bytes);
+        let record = match version {
+            1 => FIRST_RECORD,
+            _ => RECORD,
+        };
+        if head[..8] == MAGIC && !(1..=VERSION).contains(&version) {
+            return Err(TimelineError::Version {
+                path: path.to_owned(),
+                found: version,
+                supported: VERSION,
+            });
+        }
+        Ok((*head == header_of(version, record)).then_some(Self { record }))
+    }
+
+    /// Takes the whole records off the front of `bytes`; how many of them cannot be read.
+    pub(super) fn take(self, bytes: &mut Vec<u8>, records: &mut Vec<RequestRecord>) -> u64 {
+        let whole = bytes.len() / self.record * self.record;
+        let mut unreadable = 0;
+        for record in bytes[..whole].chunks_exact(self.record) {
+            match decode(record) {
+                Some(record) => records.push(record),
+                None => unreadable += 1,
+            }
+        }
+        bytes.drain(..whole);
+        unreadable
+    }
+}
+
+const DAMAGED: &str = "its header is damaged";
+
 /// Reads a requests file; a last record that was not written to its end is left out.
 ///
 /// # Errors
@@ -132,22 +222,13 @@ pub(super) fn read(path: &Path) -> Result<Requests, TimelineError> {
         found.damage.push("its header is cut off".to_owned());
         return Ok(found);
     };
-    let mut fields = Fields(&head[8..]);
-    let version = fields.next().map_or(0, u32::from_le_bytes);
-    if head[..8] == MAGIC && version != VERSION {
-        return Err(TimelineError::Version {
-            path: path.to_owned(),
-            found: version,
-            supported: VERSION,
-        });
-    }
-    if *head != header() {
-        found.damage.push("its header is damaged".to_owned());
+    let Some(Layout { record }) = Layout::of(head, path)? else {
+        found.damage.push(DAMAGED.to_owned());
         return Ok(found);
-    }
-    let whole = body.chunks_exact(RECORD);
+    };
+    let whole = body.chunks_exact(record);
     found.count = whole.len() as u64;
-    found.crc = crc32c::crc32c(&body[..whole.len() * RECORD]);
+    found.crc = crc32c::crc32c(&body[..whole.len() * record]);
     for (index, bytes) in whole.enumerate() {
         match decode(bytes) {
             Some(record) => found.records.push(record),
@@ -171,6 +252,7 @@ mod tests {
             (instance, version, good) in any::<(u16, u16, bool)>(),
             times in prop::array::uniform4(-1_000_000..i64::MAX),
             (left, sent) in any::<(bool, bool)>(),
+            (again, first, first_done) in (any::<u16>(), 0u8..18, -1_000_000..i64::MAX),
         ) -> RequestRecord {
             RequestRecord {
                 n, journey, request, user, status, instance, version, good,
@@ -179,6 +261,11 @@ mod tests {
                 sent_us: sent.then_some(times[2]),
                 done_us: times[3],
                 outcome: Outcome::from_code(outcome).unwrap(),
+                retried: (again > 0).then(|| Retried {
+                    times: again,
+                    outcome: Outcome::from_code(first).unwrap(),
+                    done_us: first_done,
+                }),
             }
         }
     }
@@ -200,6 +287,22 @@ mod tests {
             prop_assert_eq!((found.count, found.crc), (records.len() as u64, crc));
             prop_assert!(found.damage.is_empty());
         }
+
+        #[test]
+        fn records_of_the_first_version_read_back(records in prop::collection::vec(record(), 0..20)) {
+            let mut bytes = header_of(1, FIRST_RECORD).to_vec();
+            for r in &records {
+                let mut whole = Vec::new();
+                encode(r, &mut whole);
+                bytes.extend(&whole[..FIRST_RECORD]);
+            }
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), &bytes).unwrap();
+            let found = read(file.path()).unwrap();
+            let once = records.iter().map(|r| RequestRecord { retried: None, ..*r });
+            prop_assert_eq!(found.records, once.collect::<Vec<_>>());
+            prop_assert!(found.damage.is_empty());
+        }
     }
 
     #[test]
@@ -210,11 +313,14 @@ mod tests {
             read(file.path())
         };
         let mut newer = header();
-        newer[8] = 2;
+        newer[8] = 3;
         assert!(matches!(
             check(&newer),
-            Err(TimelineError::Version { found: 2, .. })
+            Err(TimelineError::Version { found: 3, .. })
         ));
+        let mut mixed = header();
+        mixed[8] = 1;
+        assert_eq!(check(&mixed).unwrap().damage, ["its header is damaged"]);
         assert_eq!(check(b"short").unwrap().damage, ["its header is cut off"]);
         assert_eq!(
             check(&[0; HEADER]).unwrap().damage,

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use firedrill::model::{Outcome, RequestRecord};
+use firedrill::model::{Journeys, Outcome, RequestRecord};
 use firedrill::timeline::tally::{
     Dossier, DossierInput, Doubt, Figures, Reading, View, WatchSpan, allowance, dossier,
 };
@@ -140,6 +140,7 @@ fn trace(seed: u64) -> Trace {
                 status: 0,
                 instance: 0,
                 version: 0,
+                retried: None,
             }
         })
         .collect();
@@ -164,7 +165,7 @@ fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
 fn ours(trace: &Trace) -> Dossier {
     dossier(&DossierInput {
         requests: &trace.requests,
-        journey: None,
+        journeys: Journeys::ALL,
         view: View {
             doubt: &Doubt::default(),
             reading: Reading::AsRecorded,
@@ -326,5 +327,6 @@ fn trace_request(n: i64) -> RequestRecord {
         status: 0,
         instance: 0,
         version: 0,
+        retried: None,
     }
 }

@@ -10,6 +10,7 @@ mod guards;
 mod incidents;
 mod interruptions;
 mod lies;
+mod loads;
 mod method;
 mod monitored_stops;
 mod moody;
@@ -34,7 +35,7 @@ async fn a_backend_is_lost_and_every_figure_is_exact() {
         drilled.judgement.reasons
     );
     assert!(drilled.left.is_empty() && drilled.recording.complete);
-    let load = drilled.judgement.load.as_ref().unwrap();
+    let load = drilled.load();
     // A refused connection takes no byte of a request.
     assert_eq!((load.asked, load.sent, load.dropped), (3_200, 3_166, 0));
     let step = &drilled.judgement.steps[0];

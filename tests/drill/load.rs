@@ -5,13 +5,19 @@
 )]
 
 mod bench;
+mod black_hole;
 mod bodies;
 mod books;
+mod cookies;
 mod deadlines;
 mod dns;
 mod fake;
 mod misbehaving;
+mod misbehaving_http2;
 mod outcomes;
+mod planted;
+mod real_client;
+mod retries;
 mod reuse;
 mod shards;
 mod sources;

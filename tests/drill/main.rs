@@ -7,6 +7,7 @@ mod demo;
 mod failover;
 mod fake_drills;
 mod fakes;
+mod game_day;
 mod house;
 mod load;
 mod observe;

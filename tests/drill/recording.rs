@@ -66,6 +66,7 @@ fn request(n: u64, instance: u16) -> RequestRecord {
         status: 200,
         instance,
         version: 0,
+        retried: None,
     }
 }
 

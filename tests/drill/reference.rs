@@ -5,6 +5,7 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -33,6 +34,11 @@ fn print_skipped(test: &str) {
     eprintln!("skipped: {test} needs a Docker engine, and none can be reached");
 }
 
+#[expect(clippy::print_stderr, reason = "what the first run said must be seen")]
+fn print_again(drill: &Drill) {
+    eprintln!("starved of CPU, run again: {}", drill.text());
+}
+
 fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(
@@ -53,7 +59,29 @@ struct Drill {
 }
 
 impl Drill {
+    /// Runs the scenario; again where it failed on a machine that had no CPU for it. A stack that got none for seconds
+    /// times out and takes its own backends out of rotation, which lasts beyond the seconds that the run itself doubts.
     fn run(name: &str) -> Self {
+        const TRIES: usize = 3;
+        for _ in 1..TRIES {
+            let drill = Self::once(name);
+            if drill.result["verdict"] != "fail" || !drill.starved() {
+                return drill;
+            }
+            print_again(&drill);
+        }
+        Self::once(name)
+    }
+
+    /// Whether the run itself says of 10 or more of its seconds that the machine was short of CPU.
+    fn starved(&self) -> bool {
+        const MUCH_US: i64 = 10_000_000;
+        let slices = self.result["load"]["suspect_slices"].as_array();
+        let us = |slice: &Value| Some(slice["to_us"].as_i64()? - slice["from_us"].as_i64()?);
+        slices.into_iter().flatten().filter_map(us).sum::<i64>() >= MUCH_US
+    }
+
+    fn once(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let out = tempfile::tempdir().unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_firedrill"))
@@ -361,11 +389,9 @@ fn rolling_update() {
         .arg(&drill.folder)
         .output()
         .unwrap();
-    let table = String::from_utf8(export.stdout).unwrap();
-    let versions: std::collections::BTreeSet<&str> = table
-        .lines()
-        .skip(1)
-        .filter_map(|l| l.rsplit(',').next())
+    let versions: BTreeSet<String> = csv::Reader::from_reader(&*export.stdout)
+        .deserialize::<BTreeMap<String, String>>()
+        .map(|request| request.unwrap()["version"].clone())
         .collect();
     assert!(
         versions.contains("v1") && versions.contains("v2"),

@@ -1,5 +1,6 @@
 """The server that everybody asks: nginx with one worker on a core of its own, which answers 32 bytes from memory."""
 import os
+import select
 import shutil
 import signal
 import socket
@@ -49,18 +50,39 @@ class Server:
             file.write(CONFIG.format(dir=self.dir, answer=ANSWER, **self.ports))
         self.command = [nginx, "-c", f"{self.dir}/nginx.conf", "-e", f"{self.dir}/error.log"]
         self.log = open(f"{self.dir}/out", "wb")
-        self.master = subprocess.Popen(
-            self.command,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-            preexec_fn=lambda: prepare(core),
-        )
+        self.core = core
+        self.start()
         try:
             self.wait_until_up()
         except Problem:
             self.stop()
             raise
+
+    def start(self):
+        self.master = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=lambda: prepare(self.core),
+        )
+
+    def kill(self):
+        """Kills the master and its workers at once. When that was, and when all of them were gone, on CLOCK_BOOTTIME."""
+        gone = [os.pidfd_open(pid) for pid in (self.master.pid, *self.workers())]
+        try:
+            killed = time.clock_gettime(time.CLOCK_BOOTTIME)
+            # The master first: it would start another worker.
+            for process in gone:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            for process in gone:
+                select.select([process], [], [])
+            dead = time.clock_gettime(time.CLOCK_BOOTTIME)
+        finally:
+            for process in gone:
+                os.close(process)
+        self.master.wait()
+        return killed, dead
 
     def wait_until_up(self):
         give_up = time.monotonic() + 5
@@ -86,15 +108,16 @@ class Server:
     def cpu(self):
         return sum(cpu_of(pid) for pid in self.workers())
 
-    def pause(self, seconds):
+    def pause(self, seconds, probe=lambda: None):
         """Stops the worker for a while; the kernel goes on accepting connections. When it was stopped and set going, on
-        the monotonic clock."""
+        the monotonic clock. `probe` is called when it is about to go on."""
         workers = self.workers()
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
         stopped = time.monotonic()
         try:
             time.sleep(seconds)
+            probe()
         finally:
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)

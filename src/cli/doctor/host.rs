@@ -3,6 +3,7 @@
 use super::Needs;
 use super::finding::{Finding, Level};
 use crate::load::{OTHER_FILES, may_go_first};
+use crate::scenario::plan::Plan;
 use crate::stack::host::{Feature, Host, Kernel, Limits, Rights};
 
 /// Connections of a load that sets none.
@@ -149,14 +150,18 @@ fn real_time() -> Finding {
 }
 
 fn of_limits(limits: &Limits, needs: &Needs<'_>) -> Vec<Finding> {
-    let load = needs.plan.and_then(|plan| plan.load.as_ref());
-    let connections = load.map_or(CONNECTIONS, |load| load.connections);
-    let requests: u64 = load.map_or(0, |load| {
+    let loads = || needs.plan.into_iter().flat_map(Plan::every_load);
+    let connections = match loads().map(|(_, load)| load.connections).sum() {
+        0 => CONNECTIONS,
+        planned => planned,
+    };
+    let requests = loads().map(|(_, load)| {
         let each = load.journeys.iter().map(|j| j.requests().count()).max();
         load.schedule()
             .slots()
             .saturating_mul(each.unwrap_or(1) as u64)
     });
+    let requests = requests.sum();
     vec![
         cpu(limits),
         files(limits, connections),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::judge::LoadLimits;
 use crate::model::{Rate, Ratio};
-use crate::scenario::plan::{Driver, Pacing, dns_server};
+use crate::scenario::plan::{Driver, MOST_ATTEMPTS, Pacing, RetryOn, dns_server};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -69,18 +69,51 @@ pub(in crate::cli) struct Load {
     /// Threads that send, each with connections of its own: one for each 20,000/s, on at most half of the cores.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) shards: Option<u32>,
-    /// What speaks: HTTP/1.1 by hyper, HTTP/2 by hyper, or plain HTTP/1.1 by hand for the highest rates.
+    /// What speaks: HTTP/1.1 by hyper, HTTP/2 by hyper, plain HTTP/1.1 by hand for the highest rates, or
+    /// reqwest, which follows redirects and speaks through proxies.
     #[arg(long, value_enum, default_value_t = DriverArg::Hyper1)]
     pub(super) driver: DriverArg,
+    /// Driver reqwest: most redirects of a request that are followed, 10 unless given.
+    #[arg(long, value_name = "REDIRECTS")]
+    pub(super) redirects: Option<u32>,
+    /// Driver reqwest: the proxy that is asked, as in http://10.0.0.9:3128, or `environment` for the one that HTTP_PROXY and its
+    /// like name. None unless given.
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<String>,
     /// HTTP/2: most requests at a time on each connection.
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) streams: Option<u32>,
+    /// Most connections that each thread makes at a time: 64 unless set.
+    #[arg(long, value_name = "CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) connecting: Option<u32>,
     /// Oldest that a connection may be to get another request.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(super) max_age: Option<Duration>,
     /// Send an idempotent request once more whose reused connection dies before any byte of an answer.
     #[arg(long)]
     pub(super) stale_retry: bool,
+    /// Try a request up to so many times in all, where a try ends badly in one of the ways of --retry-on. The figures of first
+    /// tries stand beside it as `raw`.
+    #[arg(long, value_name = "TRIES", value_parser = clap::value_parser!(u32).range(2..=i64::from(MOST_ATTEMPTS)))]
+    pub(super) retry: Option<u32>,
+    /// How a try ends that is followed by another, as in refused,http_503: refused, reset, eof, connect_timeout, http_429,
+    /// http_502, http_503 and http_504 unless given.
+    #[arg(long, value_name = "ENDS", value_delimiter = ',', requires = "retry")]
+    pub(super) retry_on: Vec<RetryOn>,
+    /// Longest wait before the second try, of which a random part is waited; it doubles with each further one, up to ten times as
+    /// long. Retry-After of a 429 or 503 comes first.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "100ms", requires = "retry")]
+    pub(super) retry_wait: Duration,
+    /// Most retries, as a share of the requests of the last 10 s: 20% unless given. 10 in 10 s are always allowed; 100% is no
+    /// limit.
+    #[arg(long, value_name = "SHARE", requires = "retry")]
+    pub(super) retry_budget: Option<Ratio>,
+    /// Try requests of any method again, not idempotent ones alone.
+    #[arg(long, requires = "retry")]
+    pub(super) retry_any_method: bool,
+    /// Limit on each try.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "retry")]
+    pub(super) try_timeout: Option<Duration>,
     /// An address of this machine that connections come from; repeated, they take turns.
     #[arg(long = "source", value_name = "ADDRESS")]
     pub(super) sources: Vec<IpAddr>,
@@ -192,6 +225,7 @@ pub(in crate::cli) enum DriverArg {
     Hyper1,
     Hyper2,
     Raw1,
+    Reqwest,
 }
 
 impl From<DriverArg> for Driver {
@@ -200,6 +234,7 @@ impl From<DriverArg> for Driver {
             DriverArg::Hyper1 => Self::Hyper1,
             DriverArg::Hyper2 => Self::Hyper2,
             DriverArg::Raw1 => Self::Raw1,
+            DriverArg::Reqwest => Self::Reqwest,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{Format, Load as Args};
@@ -27,12 +28,17 @@ const WARMUP: Duration = Duration::from_secs(2);
 /// Times that a rate is tried at which the generator was in trouble.
 const TRIES: u32 = 2;
 
-/// What `--format json` prints.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
+/// What `--format json` prints of a search.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "capacity")]
+pub(in crate::cli) struct Document<'a> {
+    /// Version of this structure.
     schema_version: u32,
+    /// The address.
     url: &'a str,
+    /// `open`.
     model: &'static str,
+    /// The process's exit code.
     exit_code: u8,
     /// The highest rate at which every promise was kept, per second; `null` if at none.
     capacity: Option<f64>,
@@ -42,12 +48,18 @@ struct Document<'a> {
     probes: Vec<ProbeDocument<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// One rate that was tried.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ProbeDocument<'a> {
+    /// Arrivals a second.
     rate: f64,
+    /// Whether every promise was kept at it.
     verdict: Verdict,
+    /// What makes it inconclusive.
     reasons: &'a [String],
+    /// What was promised.
     objectives: &'a [ObjectiveResult],
+    /// What was asked and came of it.
     load: &'a LoadResult,
 }
 
@@ -68,15 +80,18 @@ struct Range {
 }
 
 impl Range {
-    /// The rate to try next; `None` once it is known closely enough.
+    /// The rate to try next, to a tenth; `None` once it is known closely enough.
     fn next(self, first: f64) -> Option<f64> {
-        match (self.kept, self.over) {
+        let next = match (self.kept, self.over) {
             (None, None) => Some(first.min(self.up_to)),
             (Some(kept), None) => (kept < self.up_to).then(|| (kept * 2.0).min(self.up_to)),
             (None, Some(over)) => (over > SLOWEST).then(|| (over / 2.0).max(SLOWEST)),
             // Halfway by ratio: rates differ by factors.
             (Some(kept), Some(over)) => (over / kept > CLOSE).then(|| (kept * over).sqrt()),
-        }
+        };
+        // Slow rates may lie closer together than a tenth: what is known is not tried again.
+        let next = next.map(|rate| (rate * 10.0).round() / 10.0);
+        next.filter(|rate| Some(*rate) != self.kept && Some(*rate) != self.over)
     }
 }
 
@@ -102,7 +117,6 @@ pub(super) async fn search(
     };
     let (mut probes, mut missed, mut tries) = (Vec::<Probe>::new(), None::<f64>, 0);
     while let Some(rate) = range.next(first) {
-        let rate = (rate * 10.0).round() / 10.0;
         let plan = plan(args, Rate::per_second(rate), args.warmup.unwrap_or(WARMUP))?;
         surface.talk(&format!("trying {}/s", number::count(rate.round() as u64)));
         let measured = drive(surface, plan, args.seed, &limits, signals).await?;
@@ -242,6 +256,15 @@ mod tests {
         assert!(tried.len() < 12, "{tried:?}");
         let (kept, over) = (range.kept.unwrap(), range.over.unwrap());
         assert!(kept <= 1_000.0 && over > 1_000.0 && over / kept <= CLOSE);
+    }
+
+    #[test]
+    fn slow_rates_come_to_an_end() {
+        for capacity in [1.0, 1.04, 1.3, 2.7, 9.9] {
+            let (tried, range) = tried(1.0, 50.0, capacity);
+            assert!(tried.len() < 12, "{capacity}: {tried:?}");
+            assert!(range.kept.is_some_and(|kept| kept <= capacity), "{range:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::plan::PlanError;
 use crate::cli::exit::Exit;
 use crate::cli::surface::Surface;
 use crate::judge::result::{LoadResult, ObjectiveResult};
-use crate::judge::{self, LoadLimits, Verdict, number};
+use crate::judge::{self, LoadDoubts, LoadLimits, Verdict, number};
 use crate::load::{self as engine, ClientChoice, Ended, LoadError, LoadSpec, Values};
 use crate::model::Outcome;
 use crate::run::Signals;
@@ -50,6 +50,8 @@ impl DriveError {
 /// What was measured.
 pub(super) struct Measured {
     pub(super) result: LoadResult,
+    /// The run's zero, as a report writes it.
+    pub(super) started_at: String,
     pub(super) ended: Ended,
     /// What keeps it from being believed.
     pub(super) doubts: Vec<String>,
@@ -90,11 +92,8 @@ pub(super) async fn drive(
     let secrets = SecretStore::new(surface.environment(), here.clone());
     let values: Values = Arc::new(secrets.telling(surface.redactor().clone()));
     let warmup_us = i64::try_from(plan.warmup.as_micros()).unwrap_or(i64::MAX);
-    let spec = LoadSpec {
-        plan,
-        seed,
-        scenario_dir: here,
-    };
+    let retries = plan.retry.is_some();
+    let spec = LoadSpec::alone(plan, seed, here);
     let load = engine::Load::prepare(spec, &values, ClientChoice::Http)?;
 
     let clock = Clock::start();
@@ -118,7 +117,7 @@ pub(super) async fn drive(
     let watching = async {
         tokio::join!(pressure, heartbeat(surface, &counting, clock, started_us));
     };
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
         ended = running.join() => ended,
         () = watching => running.join().await,
         () = signals.first() => {
@@ -126,6 +125,9 @@ pub(super) async fn drive(
             running.join().await
         }
     };
+    for note in &mut ended.notes {
+        *note = surface.redactor().redact(note).into_owned();
+    }
     let starved = starved.into_inner().unwrap_or_else(PoisonError::into_inner);
     let end_us = if ended.aborted {
         clock.now_us().min(slots.end_us())
@@ -138,15 +140,17 @@ pub(super) async fn drive(
         end_us,
         arrivals: ended.arrivals,
         not_reached: ended.not_reached,
+        retries,
     };
     let tally = counting.total();
     let result = judge::load_alone(&tally, span, &starved);
-    let doubts = judge::load_doubts(&result, ended.failed.as_deref());
+    let doubts = LoadDoubts::of(&result, ended.failed.as_deref());
     Ok(Measured {
         objectives: limits.judge(&tally, &doubts),
         result,
+        started_at: judge::started_at(clock.zero_wall_ns()),
+        doubts: doubts.all(),
         ended,
-        doubts,
     })
 }
 

@@ -8,10 +8,12 @@ mod plan;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use args::Format;
 pub(super) use args::Load;
+pub(super) use capacity::Document as CapacityDocument;
 use drive::{DriveError, Measured};
 
 use super::exit::Exit;
@@ -23,22 +25,30 @@ use crate::report::{self, Style};
 use crate::run::Signals;
 
 /// What `--format json` prints: `load` and `objectives` are those of `result.json`.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "load")]
+pub(super) struct Document<'a> {
+    /// Version of this structure.
     schema_version: u32,
+    /// The address.
     url: &'a str,
+    /// The run's zero: RFC 3339, in UTC, with nanoseconds.
+    started_at: &'a str,
     /// `open` or `closed`.
     model: &'static str,
     /// Arrivals a second that were asked for; `null` in a closed loop.
     rate: Option<f64>,
     /// Users of a closed loop; `null` in an open one.
     users: Option<u32>,
+    /// The process's exit code.
     exit_code: u8,
     /// What makes it inconclusive.
     reasons: &'a [String],
     /// What a person should know of the generator.
     notes: &'a [String],
+    /// What was promised.
     objectives: &'a [ObjectiveResult],
+    /// What was asked and came of it.
     load: &'a LoadResult,
 }
 
@@ -74,6 +84,7 @@ fn tell(surface: &Surface, args: &Load, measured: &Measured, signal: Option<&str
             surface.json(&Document {
                 schema_version: SCHEMA_VERSION,
                 url: &args.url,
+                started_at: &measured.started_at,
                 model: if args.closed.is_some() {
                     "closed"
                 } else {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::args::{ArrivalsArg, Load as Args};
 use crate::model::{Rate, Stage, Template, TemplateError};
 use crate::scenario::plan::{
-    Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ReusePlan,
-    TlsPlan,
+    Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, ProxyPlan, RequestPlan,
+    RetryMethods, RetryPlan, ReusePlan, TlsPlan,
 };
 
 /// Name of the one journey.
@@ -26,6 +26,10 @@ pub(super) enum PlanError {
     NoPromise,
     #[error("--capacity-up-to {0}: the search begins at {1}, which is more")]
     Capacity(Rate, Rate),
+    #[error(
+        "--retry-on timeout: a request that timed out has no time left; give each try a limit with --try-timeout"
+    )]
+    NoTryTimeout,
     #[error("{0}: a load of nothing; ask for more than 0/s, for longer than 0s")]
     Nothing(&'static str),
 }
@@ -77,9 +81,11 @@ pub(super) fn plan(
             (None, ArrivalsArg::Even) => Arrivals::Even,
             (None, ArrivalsArg::Poisson) => Arrivals::Poisson,
         },
+        retry: retry(args)?,
         engine: EnginePlan {
             driver: args.driver.into(),
             streams: args.streams,
+            connecting: args.connecting,
             tls: TlsPlan {
                 ca: args.ca.clone(),
                 identity: args.cert.clone().zip(args.key.clone()),
@@ -93,8 +99,55 @@ pub(super) fn plan(
             shards: args.shards,
             dns: args.dns_server,
             sources: args.sources.clone(),
+            redirects: args.redirects,
+            proxy: proxy(args)?,
         },
     })
+}
+
+fn proxy(args: &Args) -> Result<Option<ProxyPlan>, PlanError> {
+    let Some(address) = &args.proxy else {
+        return Ok(None);
+    };
+    if address == ProxyPlan::ENVIRONMENT {
+        return Ok(Some(ProxyPlan::Environment));
+    }
+    let address = Template::parse(address).map_err(|source| PlanError::Template {
+        what: "--proxy".to_owned(),
+        source,
+    })?;
+    Ok(Some(ProxyPlan::Url(address)))
+}
+
+fn retry(args: &Args) -> Result<Option<RetryPlan>, PlanError> {
+    let Some(attempts) = args.retry else {
+        return Ok(None);
+    };
+    let usual = RetryPlan::default();
+    let plan = RetryPlan {
+        attempts,
+        wait: args.retry_wait,
+        max_wait: RetryPlan::longest(args.retry_wait),
+        on: if args.retry_on.is_empty() {
+            usual.on
+        } else {
+            args.retry_on.clone()
+        },
+        methods: if args.retry_any_method {
+            RetryMethods::Any
+        } else {
+            RetryMethods::Idempotent
+        },
+        budget: args.retry_budget.unwrap_or(usual.budget),
+        try_timeout: args.try_timeout,
+    };
+    if plan.try_timeout.is_some_and(|limit| limit.is_zero()) {
+        return Err(PlanError::Nothing("--try-timeout"));
+    }
+    if plan.lacks_try_timeout() {
+        return Err(PlanError::NoTryTimeout);
+    }
+    Ok(Some(plan))
 }
 
 fn request(args: &Args) -> Result<RequestPlan, PlanError> {

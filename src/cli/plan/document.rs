@@ -1,5 +1,6 @@
 //! A plan as `plan --format json` prints it: published, versioned, the same bytes for the same seed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -29,8 +30,11 @@ pub(in crate::cli) struct Document {
     pub(super) seed: u64,
     /// The system under test.
     pub(super) stack: Stack,
-    /// The load; `null` where the scenario has none.
+    /// The load; `null` where the scenario has none, or several.
     pub(super) load: Option<Load>,
+    /// Several loads by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) loads: BTreeMap<String, Load>,
     /// What is done to the stack, in the order of the file.
     pub(super) steps: Vec<Step>,
     /// What ends the run at once and heals everything, in words.
@@ -79,6 +83,9 @@ pub(in crate::cli) struct Load {
     pub(super) timeout_us: u64,
     /// Most connections at once.
     pub(super) connections: u32,
+    /// How requests are tried again, in words; left out where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retry: Option<String>,
     /// What arrivals do.
     pub(super) journeys: Vec<Journey>,
 }
@@ -166,6 +173,11 @@ impl Document {
                 engine_error: seen.error.clone(),
             },
             load: plan.load.as_ref().map(load),
+            loads: {
+                let each = plan.loads.iter();
+                each.map(|(name, plan)| (name.clone(), load(plan)))
+                    .collect()
+            },
             steps: plan.steps.iter().map(step).collect(),
             stop_when: plan.stop_when.iter().map(ToString::to_string).collect(),
             objectives: objectives(plan),
@@ -188,6 +200,7 @@ fn load(load: &LoadPlan) -> Load {
         peak_rate: schedule.peak(),
         timeout_us: micros(load.timeout),
         connections: load.connections,
+        retry: load.retry.as_ref().map(ToString::to_string),
         journeys: load.journeys.iter().enumerate().map(journey).collect(),
     }
 }

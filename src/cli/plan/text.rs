@@ -20,7 +20,10 @@ pub(super) fn text(plan: &Document) -> String {
         );
     }
     if let Some(load) = &plan.load {
-        of_load(&mut out, load);
+        of_load(&mut out, "", load);
+    }
+    for (name, load) in &plan.loads {
+        of_load(&mut out, &format!("{name}: "), load);
     }
     if !plan.steps.is_empty() {
         out.push_str("\nSTEPS\n");
@@ -52,11 +55,11 @@ pub(super) fn text(plan: &Document) -> String {
     out
 }
 
-fn of_load(out: &mut String, load: &Load) {
+fn of_load(out: &mut String, name: &str, load: &Load) {
     let micros = |us| time(Duration::from_micros(us));
     let _ = writeln!(
         out,
-        "LOAD      {} arrivals in {} (warm-up {} included), peak {}/s, timeout {}, {} connections",
+        "LOAD      {name}{} arrivals in {} (warm-up {} included), peak {}/s, timeout {}, {} connections",
         load.arrivals,
         micros(load.length_us),
         micros(load.warmup_us),
@@ -64,6 +67,9 @@ fn of_load(out: &mut String, load: &Load) {
         micros(load.timeout_us),
         load.connections
     );
+    if let Some(retry) = &load.retry {
+        let _ = writeln!(out, "          {:<10} {retry}", "retries");
+    }
     for journey in &load.journeys {
         let share = journey.share * 100.0;
         let _ = writeln!(

@@ -6,11 +6,9 @@ use crate::scenario::plan::{LostLimit, Objective, Of, Plan};
 
 pub(super) fn objective(objective: &Objective) -> String {
     let about = |of: &Of, during: &str| {
-        let of = if let Of::Journey(name) = of {
-            format!(", {name}")
-        } else {
-            String::new()
-        };
+        let of = of
+            .name()
+            .map_or_else(String::new, |name| format!(", {name}"));
         if during == "run" {
             of
         } else {

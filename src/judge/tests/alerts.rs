@@ -5,7 +5,7 @@ use super::super::result::{Figure, Judgement};
 use super::super::testing::{HEALED, KILLED, S, Script, ZERO, backend, labels, rules};
 use super::{only, verdict};
 use crate::model::Template;
-use crate::timeline::event::{AlertSpan, AlertState, Event};
+use crate::timeline::event::{AlertSpan, AlertState, Event, Phase};
 
 pub(super) const ALERT: &str = "alerts:
   expect:
@@ -305,4 +305,21 @@ fn traffic_detects_nothing_while_nobody_answers() {
     assert_eq!(only(&j).verdict, Verdict::Pass, "{:#?}", only(&j));
     let j = verdict(objective, |plan| hung(Script::drill(plan, 0)));
     assert_eq!(only(&j).verdict, Verdict::Inconclusive, "{:#?}", only(&j));
+}
+
+#[test]
+fn a_run_that_ended_before_all_was_collected_proves_no_silence() {
+    let unread = |s: Script| s.without(|e| matches!(e, Event::AlertHistory { .. }));
+    let never_begun = |s: Script| unread(s).without(|e| *e == Event::Phase(Phase::Collecting));
+    let aborted = |s: Script| {
+        let by = "SIGINT".to_owned();
+        unread(s).and(ZERO + 70 * S + 1, Event::Aborted { by })
+    };
+    let killed = |s: Script| unread(s).without(|e| matches!(e, Event::Closed { .. }));
+    for judged in [alert(never_begun), alert(aborted), alert(killed)] {
+        let alerts = judged.objectives.iter();
+        let alerts = alerts.filter(|o| o.objective.starts_with("alerts."));
+        let verdicts: Vec<Verdict> = alerts.map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Inconclusive; 5]);
+    }
 }

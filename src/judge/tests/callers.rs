@@ -58,10 +58,10 @@ fn load_is_conserved_and_windows_are_those_of_the_plan() {
             (r.outcome, r.good, r.left_us, r.sent_us) = (Outcome::Dropped, false, None, None);
         })
     });
-    let load = j.load.as_ref().unwrap();
+    let load = j.load.as_ref().unwrap().named(None).unwrap();
     let total: u64 = ["warmup", "run"]
         .iter()
-        .flat_map(|w| j.window(w).unwrap().all.by_outcome.values())
+        .flat_map(|w| load.window(w).unwrap().all.by_outcome.values())
         .sum();
     assert_eq!((load.asked, total, load.arrivals), (35_000, 35_000, 35_000));
     assert_eq!(
@@ -74,7 +74,7 @@ fn load_is_conserved_and_windows_are_those_of_the_plan() {
         names,
         ["warmup", "baseline", "lose-one", "recovered", "run"]
     );
-    let run = &j.window("run").unwrap().all;
+    let run = &load.window("run").unwrap().all;
     assert_eq!((run.requests, run.bad), (30_000 - 10, 100));
     assert_eq!(run.latency_us.p99, Some(5_003));
 }

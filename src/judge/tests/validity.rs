@@ -88,7 +88,8 @@ fn a_late_generator_is_judged_both_ways() {
         )
     });
     assert_eq!(j.verdict, Verdict::Inconclusive);
-    assert!(j.load.unwrap().suspect_slices[0].starved);
+    let load = j.load.unwrap();
+    assert!(load.named(None).unwrap().suspect_slices[0].starved);
 }
 
 #[test]

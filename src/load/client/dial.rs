@@ -1,18 +1,26 @@
 //! Getting a stream to where requests go.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsConnector;
 
-use super::dns::{Candidates, Names};
+use super::connects::Connects;
+use super::dns::{Attempt, Candidates, Names};
 use super::pooled::Phase;
 use super::source::{NotMade, Sources};
 use super::wire::{Stream, Wire};
 use super::{Destination, failure};
 use crate::model::Outcome;
+
+/// How far attempts to connect lie apart that are made for one connection (RFC 8305, section 8: "Connection Attempt Delay").
+const ATTEMPTS_APART: Duration = Duration::from_millis(250);
 
 /// What opens streams.
 #[derive(Clone)]
@@ -21,6 +29,7 @@ pub(in crate::load) struct Dialer {
     tls: Option<Arc<ClientConfig>>,
     names: Arc<Names>,
     sources: Sources,
+    connects: Arc<Connects>,
     /// Why the first connection that a person should know of failed.
     trouble: Arc<OnceLock<String>>,
 }
@@ -30,21 +39,29 @@ impl Dialer {
         tls: Option<Arc<ClientConfig>>,
         names: Arc<Names>,
         sources: Sources,
+        connects: Arc<Connects>,
     ) -> Self {
         Self {
             tls,
             names,
             sources,
+            connects,
             trouble: Arc::default(),
         }
     }
 
-    /// A stream to `to`. `phase` says how far it got.
-    pub(super) async fn open(&self, to: &Destination, phase: &mut Phase) -> Result<Wire, Outcome> {
+    /// A stream to `to`, if there is one by the `deadline`. `phase` says how far it got.
+    pub(super) async fn open(
+        &self,
+        to: &Destination,
+        deadline: Instant,
+        phase: &mut Phase,
+    ) -> Result<Wire, Outcome> {
         *phase = Phase::Resolving;
         let candidates = self.names.find(to).await?;
         *phase = Phase::Connecting;
-        let tcp = self.connect(&candidates).await?;
+        self.connects.another(Instant::now());
+        let tcp = self.connect(&candidates, deadline).await?;
         if !to.secure {
             return Ok(Wire::new(Stream::Plain(tcp)));
         }
@@ -70,9 +87,15 @@ impl Dialer {
 }
 
 impl Dialer {
-    /// Connects to the first candidate that lets it. Fails as the first did, unless that was for want of something on
-    /// this machine.
-    async fn connect(&self, candidates: &Candidates<'_>) -> Result<TcpStream, Outcome> {
+    /// Connects to whichever candidate lets it first. They are tried in turn, each as soon as the one before has failed or
+    /// has not answered for a while; that one goes on meanwhile (RFC 8305, section 5). So an address where nobody answers
+    /// does not use up the time of the others. Fails as the first of them did, unless that was for want of something on this
+    /// machine.
+    async fn connect(
+        &self,
+        candidates: &Candidates<'_>,
+        deadline: Instant,
+    ) -> Result<TcpStream, Outcome> {
         let within_reach: Vec<_> = candidates
             .addresses
             .iter()
@@ -85,12 +108,36 @@ impl Dialer {
             });
             return Err(Outcome::Dropped);
         }
-        let mut failed = None;
-        for to in within_reach {
-            let attempt = candidates.attempt(to);
-            let outcome = match self.sources.connect(to).await {
+        let mut untried = within_reach.iter().copied();
+        let mut attempts: Vec<Option<Attempt<'_>>> = Vec::new();
+        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            if let Some(to) = untried.next() {
+                let number = attempts.len();
+                attempts.push(Some(candidates.attempt(to)));
+                outcomes.push(None);
+                under_way.push(async move { (number, to, self.sources.connect(to).await) });
+            }
+            let next_at = next_attempt(untried.len(), deadline);
+            let (number, to, connected) = tokio::select! {
+                biased;
+                ended = under_way.next() => match ended {
+                    Some(ended) => ended,
+                    None => break,
+                },
+                () = sleep_until(next_at), if untried.len() > 0 => continue,
+            };
+            let attempt = attempts[number].take();
+            let outcome = match connected {
                 Ok(stream) => {
-                    attempt.made();
+                    if let Some(attempt) = attempt {
+                        attempt.made();
+                    }
+                    // Those before it had their chance.
+                    for later in attempts.drain(number..).flatten() {
+                        later.does_not_count();
+                    }
                     // Without it a request may wait for an acknowledgement, and no more.
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
@@ -98,13 +145,39 @@ impl Dialer {
                 Err(NotMade::Here) => Outcome::Dropped,
                 Err(NotMade::There(error)) => failure::of_connect(&error, to),
             };
-            if outcome == Outcome::Dropped {
+            if let (Outcome::Dropped, Some(attempt)) = (outcome, attempt) {
                 attempt.does_not_count();
             }
-            if matches!(failed, None | Some(Outcome::Dropped)) {
-                failed = Some(outcome);
-            }
+            outcomes[number] = Some(outcome);
         }
-        Err(failed.unwrap_or(Outcome::Dns))
+        let mut failed = outcomes.into_iter().flatten();
+        let first = failed.next().unwrap_or(Outcome::Dns);
+        Err(match first {
+            Outcome::Dropped => failed.find(|o| *o != Outcome::Dropped).unwrap_or(first),
+            _ => first,
+        })
+    }
+}
+
+/// When it is the turn of the next of so many candidates that were not tried: soon, and in time for all of them.
+fn next_attempt(untried: usize, deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    let share = left / u32::try_from(untried + 1).unwrap_or(u32::MAX);
+    now + share.min(ATTEMPTS_APART)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_candidate_has_its_turn_before_the_deadline() {
+        let now = Instant::now();
+        let turn = |untried, ms| next_attempt(untried, now + Duration::from_millis(ms)) - now;
+        assert_eq!(turn(1, 5_000), Duration::from_millis(250));
+        assert_eq!(turn(1, 300), Duration::from_millis(150));
+        assert_eq!(turn(3, 300), Duration::from_millis(75));
+        assert_eq!(turn(1, 0), Duration::ZERO);
     }
 }

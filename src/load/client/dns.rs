@@ -55,6 +55,12 @@ struct Count {
     failed: u64,
 }
 
+impl Count {
+    fn is_any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// The addresses for one connection, in the order in which they are to be tried.
 pub(super) struct Candidates<'a> {
     pub(super) addresses: Vec<SocketAddr>,
@@ -119,7 +125,8 @@ impl Names {
         let known = self.known();
         let mut notes: Vec<_> = known
             .iter()
-            .filter(|(_, known)| known.counts.len() > 1)
+            // reqwest does not tell which of its connections were made.
+            .filter(|(_, known)| known.counts.len() > 1 && known.counts.values().any(Count::is_any))
             .map(|(name, known)| format!("{name}: {}", told(&known.counts)))
             .collect();
         notes.sort();

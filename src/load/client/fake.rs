@@ -50,7 +50,7 @@ impl FakeClient {
 
 #[async_trait]
 impl Client for FakeClient {
-    async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
+    async fn send(&self, request: &Outgoing, deadline: Instant) -> Exchange {
         let answer = self
             .world
             .answer(self.calls.fetch_add(1, Ordering::Relaxed));

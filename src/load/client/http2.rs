@@ -1,10 +1,10 @@
 //! HTTP/2: many streams on each connection, over TLS or, where both sides know, without (RFC 9113, section 3.3).
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use bytes::Bytes;
-use http::Request;
 use http::header::{CONNECTION, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::dial::Dialer;
 use super::pooled::{Failed, Link, Phase, Pool, Pooled, Progress};
-use super::{Body, Destination, Outgoing, failure};
+use super::{Body, Destination, Outgoing, by_hyper, failure};
 use crate::model::Outcome;
 use crate::scenario::plan::ReusePlan;
 
@@ -27,6 +27,7 @@ impl Http2 {
     pub(in crate::load) fn new(
         connections: u32,
         streams: u32,
+        connecting: u32,
         dialer: Dialer,
         reuse: ReusePlan,
     ) -> Self {
@@ -34,9 +35,9 @@ impl Http2 {
         let shared = Shared {
             dialer,
             streams: streams as usize,
-            connections: Mutex::new(Vec::new()),
+            to: std::sync::Mutex::default(),
         };
-        Self::of(most.unwrap_or(usize::MAX), shared, reuse)
+        Self::of(most.unwrap_or(usize::MAX), connecting, shared, reuse)
     }
 }
 
@@ -45,8 +46,18 @@ pub(in crate::load) struct Shared {
     dialer: Dialer,
     /// Most streams on each.
     streams: usize,
-    /// Held while one is opened, so that those who come meanwhile share it.
-    connections: Mutex<Vec<Weak<Connection>>>,
+    /// Those to each destination.
+    to: std::sync::Mutex<HashMap<Arc<Destination>, Arc<Lines>>>,
+}
+
+/// The connections to one destination. Held while one is opened, so that those who come meanwhile share it.
+type Lines = Mutex<Vec<Weak<Connection>>>;
+
+impl Shared {
+    fn lines(&self, to: &Arc<Destination>) -> Arc<Lines> {
+        let mut all = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(Arc::clone(to)).or_default())
+    }
 }
 
 /// A connection; it closes with its last stream's place.
@@ -100,20 +111,21 @@ impl Link for Stream {
         id: u64,
         to: &Arc<Destination>,
         _: Weak<Pool<Self>>,
+        deadline: Instant,
         phase: &mut Phase,
     ) -> Result<Self, Outcome> {
         *phase = Phase::Connecting;
-        let mut connections = shared.connections.lock().await;
+        let lines = shared.lines(to);
+        let mut connections = lines.lock().await;
         connections.retain(|c| c.strong_count() > 0);
-        let with_room = connections.iter().filter_map(Weak::upgrade).find(|c| {
-            *c.to == **to
-                && !c.sender.is_closed()
-                && c.taken.load(Ordering::Relaxed) < shared.streams
-        });
+        let with_room = connections
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|c| !c.sender.is_closed() && c.taken.load(Ordering::Relaxed) < shared.streams);
         if let Some(connection) = with_room {
             return Ok(Self::on(id, connection));
         }
-        let wire = shared.dialer.open(to, phase).await?;
+        let wire = shared.dialer.open(to, deadline, phase).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
             .await
             .map_err(|e| failure::of_exchange(&e))?;
@@ -160,13 +172,14 @@ impl Link for Stream {
         self.sender.ready().await.is_ok()
     }
 
-    async fn ask(&mut self, request: &Outgoing, progress: &mut Progress) -> Result<Body, Failed> {
-        let mut message = Request::new(Full::new(request.body.clone()));
-        *message.method_mut() = request.method.clone();
-        *message.uri_mut() = request
-            .full_uri()
-            .map_err(|_| Failed::Ended(Outcome::Protocol))?;
-        *message.headers_mut() = request.headers.clone();
+    async fn ask(
+        &mut self,
+        request: &mut Outgoing,
+        progress: &mut Progress,
+    ) -> Result<Body, Failed> {
+        let uri = request.full_uri();
+        let uri = uri.map_err(|_| Failed::Ended(Outcome::Protocol))?;
+        let mut headers = request.headers.clone();
         // Host is :authority here, and what is about the connection is not spoken (RFC 9113, section 8.2.2).
         for name in [
             HOST,
@@ -175,25 +188,14 @@ impl Link for Stream {
             TRANSFER_ENCODING,
             HeaderName::from_static("keep-alive"),
         ] {
-            message.headers_mut().remove(name);
+            headers.remove(name);
         }
+        let message = by_hyper::message(request, uri, headers);
         // One connection carries many: whose byte goes out first is not told apart.
         request.sent.note();
-        let response = match self.sender.try_send_request(message).await {
-            Ok(response) => response,
-            Err(mut error) => {
-                let left = error.take_message().is_none();
-                let outcome = failure::of_exchange(&error.into_error());
-                return Err(if left {
-                    Failed::Ended(outcome)
-                } else {
-                    Failed::NeverLeft(outcome)
-                });
-            }
-        };
-        let (head, body) = response.into_parts();
-        progress.status = head.status.as_u16();
-        progress.headers = head.headers;
-        super::read(body, request.keep).await.map_err(Failed::Ended)
+        match self.sender.try_send_request(message).await {
+            Ok(response) => by_hyper::answer(response, request.keep, progress).await,
+            Err(error) => Err(by_hyper::unsent(error).0),
+        }
     }
 }

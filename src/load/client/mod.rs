@@ -1,5 +1,9 @@
 //! What sends a request: one seam, a body for HTTP/1.1 over TCP and one for the fake stack.
 
+mod by_hyper;
+mod by_reqwest;
+mod connects;
+mod cookies;
 mod dial;
 mod dns;
 mod failure;
@@ -16,10 +20,11 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
+pub(super) use by_reqwest::{Manners, Proxied, Reqwest};
+pub(super) use connects::Connects;
+pub(super) use cookies::{Jar, Jars};
 pub(super) use dial::Dialer;
 pub(super) use dns::Names;
 pub use fake::FakeClient;
@@ -32,7 +37,7 @@ pub(super) use tls::{Spoken, config as tls_config};
 use crate::model::Outcome;
 
 /// Where a connection leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// Host name or IP address (IPv6 without brackets).
     pub host: String,
@@ -59,6 +64,8 @@ pub struct Outgoing {
     pub keep: usize,
     /// Where the client notes that it leaves.
     pub sent: Sent,
+    /// Whose cookies go with it, where its user keeps any.
+    pub(in crate::load) jar: Option<Jar>,
 }
 
 impl Outgoing {
@@ -86,6 +93,11 @@ impl Sent {
         self.0.get_or_init(Instant::now);
     }
 
+    /// Notes that it was written then, unless it is known already.
+    fn note_at(&self, at: Instant) {
+        self.0.get_or_init(|| at);
+    }
+
     /// When that was; `None` where it never was.
     #[must_use]
     pub fn at(&self) -> Option<Instant> {
@@ -100,6 +112,40 @@ pub struct Body {
     pub kept: Bytes,
     /// Whether that is all of it.
     pub whole: bool,
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+struct Reading {
+    kept: BytesMut,
+    keep: usize,
+    whole: bool,
+}
+
+impl Reading {
+    /// Of which the first `keep` bytes are kept.
+    fn new(keep: usize) -> Self {
+        Self {
+            kept: BytesMut::new(),
+            keep,
+            whole: true,
+        }
+    }
+
+    /// More of it.
+    fn take(&mut self, data: &[u8]) {
+        let room = self.keep - self.kept.len();
+        self.whole &= data.len() <= room;
+        self.kept.extend_from_slice(&data[..data.len().min(room)]);
+    }
+
+    /// That was all.
+    fn done(self) -> Body {
+        Body {
+            kept: self.kept.freeze(),
+            whole: self.whole,
+        }
+    }
 }
 
 /// What became of a request.
@@ -119,7 +165,7 @@ pub struct Exchange {
 pub trait Client: Send + Sync {
     /// Sends one request and reads its answer. Waiting for a connection and connecting are part of it. Gives up at
     /// `deadline`, with the outcome that says what was waited for.
-    async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange;
+    async fn send(&self, request: &Outgoing, deadline: Instant) -> Exchange;
 
     /// What a person should know of what it did, once the load is over.
     fn notes(&self) -> Vec<String> {
@@ -136,19 +182,37 @@ pub(in crate::load) enum Speaker {
     Raw1(Raw1),
     /// HTTP/2.
     Http2(Http2),
+    /// Whatever reqwest speaks.
+    Reqwest(Reqwest),
     /// Another, as a fake.
     Given(Arc<dyn Client>),
 }
 
 impl Speaker {
-    /// As [`Client::send`].
-    pub(in crate::load) async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
-        match self {
+    /// As [`Client::send`], with the cookies of the request's jar, which gets those that the answer sets. The request may lose
+    /// its headers and its jar.
+    pub(in crate::load) async fn send(
+        &self,
+        request: &mut Outgoing,
+        deadline: Instant,
+    ) -> Exchange {
+        let jar = request.jar.take();
+        if let Self::Reqwest(client) = self {
+            // Each of the addresses that it is led to has cookies of its own.
+            return client.send(request, jar, deadline).await;
+        }
+        let open = jar.and_then(|jar| jar.open(request));
+        let exchange = match self {
             Self::Http1(client) => client.send(request, deadline).await,
             Self::Raw1(client) => client.send(request, deadline).await,
             Self::Http2(client) => client.send(request, deadline).await,
+            Self::Reqwest(client) => client.send(request, None, deadline).await,
             Self::Given(client) => client.send(request, deadline).await,
+        };
+        if let Some(open) = open {
+            open.keep(&exchange.headers);
         }
+        exchange
     }
 
     /// As [`Client::notes`].
@@ -157,25 +221,8 @@ impl Speaker {
             Self::Http1(client) => client.notes(),
             Self::Raw1(client) => client.notes(),
             Self::Http2(client) => client.notes(),
+            Self::Reqwest(client) => client.notes(),
             Self::Given(client) => client.notes(),
         }
     }
-}
-
-/// Reads a body to its last byte and keeps the first `keep` of them.
-async fn read(mut body: Incoming, keep: usize) -> Result<Body, Outcome> {
-    let mut kept = BytesMut::new();
-    let mut whole = true;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| failure::of_exchange(&e))?;
-        if let Some(data) = frame.data_ref() {
-            let room = keep - kept.len();
-            whole &= data.len() <= room;
-            kept.extend_from_slice(&data[..data.len().min(room)]);
-        }
-    }
-    Ok(Body {
-        kept: kept.freeze(),
-        whole,
-    })
 }

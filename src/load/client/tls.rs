@@ -20,6 +20,8 @@ pub(in crate::load) enum Spoken {
     Http1,
     /// HTTP/2.
     Http2,
+    /// Whichever the server chooses, HTTP/2 first.
+    Either,
 }
 
 /// Why TLS cannot be spoken as asked.
@@ -81,10 +83,12 @@ pub(in crate::load) fn config(
                 })?
         }
     };
-    config.alpn_protocols = vec![match spoken {
-        Spoken::Http1 => b"http/1.1".to_vec(),
-        Spoken::Http2 => b"h2".to_vec(),
-    }];
+    let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
+    config.alpn_protocols = match spoken {
+        Spoken::Http1 => vec![one],
+        Spoken::Http2 => vec![two],
+        Spoken::Either => vec![two, one],
+    };
     Ok(Arc::new(config))
 }
 

@@ -111,6 +111,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A plain write costs the kernel less than one that has to gather.
+        if let [all] = bufs {
+            return self.poll_write(cx, all);
+        }
         let written = on_stream!(self, stream => stream.poll_write_vectored(cx, bufs));
         self.first_write.note(&written);
         written

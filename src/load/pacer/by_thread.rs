@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use tokio::sync::mpsc;
 
 use super::{Pacer, Slots};
 use crate::load::precedence::go_first;
+use crate::load::run_delay::RunDelay;
 
 /// Paces from a thread that sleeps to absolute times.
 #[derive(Debug)]
 pub struct ThreadPacer {
     due: mpsc::UnboundedReceiver<Range<u64>>,
     stop: Arc<AtomicBool>,
+    /// What its thread waits for a CPU.
+    run_delay: Option<RunDelay>,
 }
 
 /// The longest sleep, so that the thread soon sees that it is to stop.
@@ -38,13 +42,26 @@ impl ThreadPacer {
         let (out, due) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (tell, told) = blocking::channel();
         thread::Builder::new()
             .name("firedrill-pacer".to_owned())
             .spawn(move || {
                 go_first();
+                // Whoever started this waits for it.
+                let _ = tell.send(RunDelay::here());
                 pace(&slots, &out, &stopped);
             })?;
-        Ok(Self { due, stop })
+        let run_delay = told.recv().ok().flatten();
+        Ok(Self {
+            due,
+            stop,
+            run_delay,
+        })
+    }
+
+    /// What its thread waits for a CPU, where that is counted; for the first who asks.
+    pub(in crate::load) fn run_delay(&mut self) -> Option<RunDelay> {
+        self.run_delay.take()
     }
 }
 

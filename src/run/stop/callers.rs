@@ -3,23 +3,21 @@
 use std::time::Duration;
 
 use crate::judge::number;
-use crate::model::Schedule;
-use crate::scenario::plan::{LoadPlan, Of, Plan, STOP_HITS, STOP_REQUESTS, StopCondition};
+use crate::model::Journeys;
+use crate::scenario::plan::{Of, Plan, STOP_HITS, STOP_REQUESTS, StopCondition, Traffic};
 use crate::timeline::Watched;
 use crate::timeline::tally::{Counted, Hit, LastGood, Trailing};
 
 /// What is to be kept up for each condition that callers decide, in the plan's order.
 pub(super) fn kept_up(plan: &Plan) -> Vec<Watched> {
-    let journeys = plan.load.as_ref().map_or(&[][..], |l| &l.journeys);
-    let index = |of: &Of| match of {
-        Of::All => None,
-        Of::Journey(name) => journeys
-            .iter()
-            .position(|j| j.name == *name)
-            .and_then(|i| u16::try_from(i).ok()),
+    let traffic = plan.traffic();
+    // The checker lets no unknown name pass; whom a plan means that was tampered with is not known.
+    let meant = |of: &Of| {
+        let meant = traffic.as_ref().and_then(|t| t.meant(of));
+        meant.unwrap_or(Journeys::ALL)
     };
     let trailing = |of: &Of, hit, over: &Duration| {
-        Watched::Trailing(Trailing::new(index(of), hit, micros(*over)))
+        Watched::Trailing(Trailing::new(meant(of), hit, micros(*over)))
     };
     let watched = |condition: &StopCondition| match condition {
         StopCondition::BadShare { over, of, .. } => Some(trailing(of, Hit::Bad, over)),
@@ -29,7 +27,7 @@ pub(super) fn kept_up(plan: &Plan) -> Vec<Watched> {
             let from_us = micros(*at_least);
             Some(trailing(of, Hit::Slow { from_us }, over))
         }
-        StopCondition::LongestGap { of, .. } => Some(Watched::LastGood(LastGood::new(index(of)))),
+        StopCondition::LongestGap { of, .. } => Some(Watched::LastGood(LastGood::new(meant(of)))),
         StopCondition::Promql { .. }
         | StopCondition::Alert { .. }
         | StopCondition::WallClock { .. } => None,
@@ -56,18 +54,17 @@ impl Read {
 /// What was observed, and since when.
 pub(super) type Met = Option<(String, i64)>;
 
-/// The load that callers come by.
+/// The loads that callers come by.
 pub(super) struct Callers<'a> {
-    load: &'a LoadPlan,
-    schedule: Schedule,
+    traffic: Traffic<'a>,
     started_us: i64,
 }
 
 impl<'a> Callers<'a> {
-    pub(super) fn new(load: &'a LoadPlan, started_us: i64) -> Self {
+    /// Of loads of which the first begins at `started_us`.
+    pub(super) fn new(traffic: Traffic<'a>, started_us: i64) -> Self {
         Self {
-            load,
-            schedule: load.schedule(),
+            traffic,
             started_us,
         }
     }
@@ -124,18 +121,17 @@ impl<'a> Callers<'a> {
 
     /// A gap lasts from when the first request fell due after the last good one: while none is due, nobody waits.
     fn gap(&self, limit_us: i64, of: &Of, last_good_us: Option<i64>, now_us: i64) -> Met {
-        let end = now_us.min(self.started_us + micros(self.schedule.length()));
-        let first = last_good_us.map_or(0, |last| self.slot_after(last - self.started_us));
-        let into = self.schedule.due_us(first);
-        let from = self.started_us + into;
+        let meant = self.traffic.meant(of)?;
+        let length = self.traffic.warmup() + self.traffic.length();
+        let end = now_us.min(self.started_us + micros(length));
+        let into =
+            |us: i64| Duration::from_micros(u64::try_from(us - self.started_us).unwrap_or(0));
+        let first = self.traffic.next_due(meant, last_good_us.map(into))?;
+        let from = self.started_us + micros(first);
         if end - from < limit_us {
             return None;
         }
-        let until =
-            |us: i64| Duration::from_micros(u64::try_from(us - self.started_us).unwrap_or(0));
-        let arrivals =
-            self.schedule.arrivals_until(until(end)) - self.schedule.arrivals_until(until(from));
-        let due = self.load.rate_of(of, arrivals);
+        let due = self.traffic.due(meant, first, into(end));
         (due >= STOP_HITS as f64).then(|| {
             let observed = format!(
                 "no good request for {}, while {due:.0} were due",
@@ -143,20 +139,6 @@ impl<'a> Callers<'a> {
             );
             (observed, from)
         })
-    }
-
-    /// The first slot due after `into_us` of the load.
-    fn slot_after(&self, into_us: i64) -> u64 {
-        let (mut low, mut high) = (0, self.schedule.slots());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.schedule.due_us(middle) > into_us {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        low
     }
 }
 
@@ -177,7 +159,7 @@ mod tests {
     const STARTED: i64 = 2 * S;
 
     /// 10/s, of which every fifth writes; nobody comes from +20 s to +30 s.
-    fn load() -> LoadPlan {
+    fn plan() -> Plan {
         let text = "version: 1
 name: stops
 stack: { process: { services: { a: { command: [b] } } } }
@@ -198,12 +180,12 @@ load:
             seed: Some(1),
         };
         let checked = scenario::load(&inputs, &|_, _| Ok(())).unwrap();
-        checked.plan.load.unwrap()
+        checked.plan
     }
 
     fn gap(last_good_s: Option<i64>, now_s: i64, of: &Of) -> Met {
-        let load = load();
-        let callers = Callers::new(&load, STARTED);
+        let plan = plan();
+        let callers = Callers::new(plan.traffic().unwrap(), STARTED);
         let condition = StopCondition::LongestGap {
             at_least: Duration::from_secs(3),
             of: of.clone(),
@@ -236,8 +218,8 @@ load:
 
     #[test]
     fn one_unlucky_request_stops_nothing() {
-        let load = load();
-        let callers = Callers::new(&load, STARTED);
+        let plan = plan();
+        let callers = Callers::new(plan.traffic().unwrap(), STARTED);
         let share = StopCondition::BadShare {
             at_least: crate::model::Ratio::new(0.01).unwrap(),
             over: Duration::from_secs(10),

@@ -79,7 +79,7 @@ impl<'a> StopWatch<'a> {
             bench,
             observers,
             values,
-            callers: plan.load.as_ref().map(|l| Callers::new(l, started_us)),
+            callers: plan.traffic().map(|t| Callers::new(t, started_us)),
             from_us,
             looks: Mutex::new(Looks {
                 count: 0,

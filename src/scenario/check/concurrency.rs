@@ -6,7 +6,7 @@ use super::Checker;
 use crate::model::Action;
 use crate::scenario::error::Problem;
 use crate::scenario::guards::Guards;
-use crate::scenario::plan::{LoadPlan, Milestone, StepPlan, Trigger};
+use crate::scenario::plan::{Milestone, StepPlan, Traffic, Trigger};
 use crate::scenario::tree::Span;
 
 /// When a fault is certain to be open, from the end of warm-up, both ends included: a hold counts from the effect, which
@@ -24,13 +24,13 @@ impl Checker<'_> {
         &mut self,
         steps: &[StepPlan],
         places: &[Span],
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
         guards: &Guards,
     ) {
         let Some(most) = guards.max_concurrent.filter(|most| *most > 0) else {
             return;
         };
-        let end = load.map(|load| load.stages.iter().map(|stage| stage.length).sum());
+        let end = traffic.map(Traffic::length);
         let certain = steps.iter().zip(places).filter_map(|(step, at)| {
             let from = dispatched(steps, step, steps.len())?;
             Some(Open {

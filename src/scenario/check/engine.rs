@@ -1,11 +1,14 @@
 //! How the load is generated.
 
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Checker;
+use super::{Checker, key_at};
 use crate::scenario::error::Problem;
 use crate::scenario::file::load::{Connections, Dns, Load};
-use crate::scenario::plan::{Driver, EnginePlan, ReusePlan, TlsPlan, dns_server};
+use crate::scenario::plan::{Driver, EnginePlan, ProxyPlan, ReusePlan, TlsPlan, dns_server};
+use crate::scenario::shape::At;
+use crate::scenario::vars::Place;
 
 impl Checker<'_> {
     pub(super) fn engine(&mut self, load: &Load) -> EnginePlan {
@@ -16,7 +19,7 @@ impl Checker<'_> {
         if let Some(streams) = streams {
             let problem = if streams.value == 0 {
                 Some("without streams nothing can be asked")
-            } else if driver != Driver::Hyper2 {
+            } else if matches!(driver, Driver::Hyper1 | Driver::Raw1) {
                 Some("only HTTP/2 has streams: set `engine: { driver: hyper2 }`")
             } else {
                 None
@@ -31,9 +34,17 @@ impl Checker<'_> {
                     .help("leave it out: firedrill takes as many as the rate needs"),
             );
         }
-        EnginePlan {
+        let connecting = connections.and_then(|c| c.connecting);
+        if let Some(zero) = connecting.filter(|n| n.value == 0) {
+            self.problems.push(
+                Problem::invalid(zero.at, "no connection could ever be made")
+                    .help("leave it out: each thread makes 64 at a time"),
+            );
+        }
+        let plan = EnginePlan {
             driver,
             streams: streams.map(|n| n.value),
+            connecting: connecting.map(|n| n.value),
             tls: self.tls(load),
             reuse: ReusePlan {
                 max_age: self.not_zero(
@@ -46,7 +57,31 @@ impl Checker<'_> {
             shards: shards.map(|n| n.value),
             dns: load.dns.as_ref().and_then(|dns| self.dns(dns)),
             sources: connections.map_or_else(Vec::new, |c| self.sources(c)),
+            redirects: load.redirects.map(|n| n.value),
+            proxy: load.proxy.as_ref().map(|proxy| self.proxy(proxy)),
+        };
+        if let Some(option) = plan.unsupported() {
+            let path: Vec<&str> = iter::once("load").chain(option.split('.')).collect();
+            let message = format!(
+                "`{option}` is not supported by driver {}",
+                plan.driver.name()
+            );
+            let help = if driver == Driver::Reqwest {
+                "leave it out, or take another driver: `engine: { driver: hyper1 }`"
+            } else {
+                "set `engine: { driver: reqwest }`"
+            };
+            let problem = Problem::invalid(key_at(self.root, &path), message);
+            self.problems.push(problem.help(help));
         }
+        plan
+    }
+
+    fn proxy(&mut self, written: &At<String>) -> ProxyPlan {
+        if written.value == ProxyPlan::ENVIRONMENT {
+            return ProxyPlan::Environment;
+        }
+        ProxyPlan::Url(self.absolute_url(written, Place::Running))
     }
 
     fn dns(&mut self, dns: &Dns) -> Option<SocketAddr> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::Checker;
 use super::calls::{Written, is_whole, start};
-use super::{Checker, node_at};
+use super::load::Place as LoadPlace;
 use crate::model::{Template, Variable};
 use crate::scenario::error::Problem;
 use crate::scenario::file::load::{Expect as ExpectFile, Journey, Load, Request};
@@ -12,11 +13,17 @@ use crate::scenario::shape::{At, Named};
 use crate::scenario::tree::Span;
 use crate::scenario::vars::{Known, Place, folder};
 
-/// The name of the one journey of a load that has just a `request`.
+/// The name of the one journey of a load that has just a `request`, where the load itself has none.
 const ONLY_JOURNEY: &str = "request";
 
 impl Checker<'_> {
-    pub(super) fn journeys(&mut self, at: Span, load: &Load, known: &Known) -> Vec<JourneyPlan> {
+    pub(super) fn journeys(
+        &mut self,
+        at: Span,
+        place: LoadPlace<'_>,
+        load: &Load,
+        known: &Known,
+    ) -> Vec<JourneyPlan> {
         match (&load.journeys, &load.request) {
             (Some(journeys), None) => {
                 if journeys.value.iter().next().is_none() {
@@ -32,13 +39,14 @@ impl Checker<'_> {
                     .collect()
             }
             (None, Some(request)) => {
-                self.journey_names.push(ONLY_JOURNEY.to_owned());
+                let name = place.name.unwrap_or(ONLY_JOURNEY);
+                self.journey_names.push(name.to_owned());
                 let item = self
                     .request(request, &mut known.clone())
                     .map(JourneyItem::Request);
                 let items = item.into_iter().collect();
                 vec![JourneyPlan {
-                    name: ONLY_JOURNEY.to_owned(),
+                    name: name.to_owned(),
                     weight: 1,
                     base_url: None,
                     items,
@@ -56,7 +64,7 @@ impl Checker<'_> {
             (None, None) => {
                 let problem = Problem::invalid(at, "a load needs `journeys`, or a `request`")
                     .help("write what is asked, as in `request: { get: / }`");
-                let written = |key| node_at(self.root, &["load", key]).is_some();
+                let written = |key| place.holds(self.root, key);
                 if !written("journeys") && !written("request") {
                     self.problems.push(problem);
                 }

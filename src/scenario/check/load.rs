@@ -1,8 +1,9 @@
 //! `load:`: stages, connections, users, data and journeys.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Checker, key_at};
+use super::{Checker, is_name, key_at, node_at};
 use crate::model::{Rate, Stage, Template};
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
@@ -11,21 +12,97 @@ use crate::scenario::file::load::{
     Users as UsersFile,
 };
 use crate::scenario::plan::{Arrivals, DataTable, LoadPlan, ServedBy, Users};
-use crate::scenario::shape::At;
-use crate::scenario::tree::Span;
+use crate::scenario::shape::{At, Named};
+use crate::scenario::tree::{Node, Span};
 use crate::scenario::units::Period;
-use crate::scenario::vars::{Known, Place, folder};
+use crate::scenario::vars::{self, Known, folder};
 
 const WARMUP: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 256;
 
+/// Where a load is written.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p> {
+    path: &'p [&'p str],
+    /// Its name among several.
+    pub(super) name: Option<&'p str>,
+}
+
+impl Place<'_> {
+    /// Whether a key is there, readable or not.
+    pub(super) fn holds(self, root: &Node, key: &str) -> bool {
+        node_at(root, self.path).is_some_and(|node| node.get(key).is_some())
+    }
+}
+
 impl Checker<'_> {
-    pub(super) fn load(&mut self, file: &File) -> Option<LoadPlan> {
-        let load = file.load.as_ref()?;
-        let at = key_at(self.root, &["load"]);
-        let load = &load.value;
-        let stages = self.stages(at, load);
+    /// The load of a scenario, or its several loads by name.
+    pub(super) fn loads(&mut self, file: &File) -> (Option<LoadPlan>, Vec<(String, LoadPlan)>) {
+        if let (Some(_), Some(several)) = (&file.load, &file.loads) {
+            let problem = Problem::invalid(several.at, "a scenario has either `load` or `loads`");
+            self.problems
+                .push(problem.help("give the one load a name, too, and move it under `loads`"));
+        }
+        let one = file.load.as_ref().and_then(|load| {
+            let place = Place {
+                path: &["load"],
+                name: None,
+            };
+            self.load(place, &load.value)
+        });
+        let Some(several) = &file.loads else {
+            return (one, Vec::new());
+        };
+        if several.value.iter().next().is_none() {
+            let problem = Problem::invalid(several.at, "`loads` has no load in it");
+            self.problem_unless_broken(several.at, problem);
+        }
+        let mut plans = Vec::new();
+        for (name, load) in several.value.iter() {
+            if !is_name(&name.value) {
+                let problem =
+                    Problem::invalid(name.at, format!("`{}` cannot name a load", name.value));
+                self.problems.push(problem.help(
+                    "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit",
+                ));
+            }
+            let place = Place {
+                path: &["loads", &name.value],
+                name: Some(&name.value),
+            };
+            if let Some(plan) = self.load(place, &load.value) {
+                plans.push((name.value.clone(), plan));
+            }
+        }
+        self.told_apart(several);
+        (one, plans)
+    }
+
+    /// Objectives and reports tell journeys and loads by their names alone.
+    fn told_apart(&mut self, several: &At<Named<At<Load>>>) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (load, written) in several.value.iter() {
+            let journeys = written.value.journeys.iter().flat_map(|j| j.value.iter());
+            for (journey, _) in journeys {
+                let name = journey.value.as_str();
+                let why = match seen.insert(name, &load.value) {
+                    Some(other) => format!("journey `{name}` is in load `{other}`, too"),
+                    None if self.load_names.contains(&journey.value) => {
+                        format!("`{name}` is the name of a load")
+                    }
+                    None => continue,
+                };
+                let help = "objectives and reports go by names: give each journey its own";
+                self.problems
+                    .push(Problem::invalid(journey.at, why).help(help));
+            }
+        }
+    }
+
+    fn load(&mut self, place: Place<'_>, load: &Load) -> Option<LoadPlan> {
+        let at = key_at(self.root, place.path);
+        let stages = self.stages(at, place, load);
         let timeout = self
             .not_zero(load.timeout, "a request cannot be answered in no time")
             .unwrap_or(TIMEOUT);
@@ -51,7 +128,7 @@ impl Checker<'_> {
         let mut known = Known {
             columns: columns.collect(),
             users: load.users.is_some(),
-            base_url: super::node_at(self.root, &["load", "base_url"]).is_some(),
+            base_url: place.holds(self.root, "base_url"),
             ..Known::default()
         };
         let base_url = load.base_url.as_ref().map(|url| self.base_url(url));
@@ -59,8 +136,8 @@ impl Checker<'_> {
             .users
             .as_ref()
             .map(|users| self.users(users, &mut known));
-        let headers = self.headers(load.headers.as_ref(), Place::Request(&known));
-        let journeys = self.journeys(at, load, &known);
+        let headers = self.headers(load.headers.as_ref(), vars::Place::Request(&known));
+        let journeys = self.journeys(at, place, load, &known);
         let served_by = load.served_by.as_ref().map(|by| self.served_by(by));
         let mut plan = LoadPlan {
             base_url,
@@ -78,6 +155,7 @@ impl Checker<'_> {
                 None | Some(ArrivalsFile::Even) => Arrivals::Even,
                 Some(ArrivalsFile::Poisson) => Arrivals::Poisson,
             },
+            retry: load.retry.as_ref().map(|retry| self.retry(retry, timeout)),
             engine: self.engine(load),
         };
         // What stays unanswered for a whole timeout at the peak still fits, so that a plain hang ends as timeouts.
@@ -107,11 +185,11 @@ impl Checker<'_> {
         }
     }
 
-    fn stages(&mut self, at: Span, load: &Load) -> Option<Vec<Stage>> {
+    fn stages(&mut self, at: Span, place: Place<'_>, load: &Load) -> Option<Vec<Stage>> {
         let Some(written) = &load.stages else {
             let problem = Problem::invalid(at, "`stages` is missing here")
                 .help("say how much load for how long: `stages: [ { rate: 300/s, for: 1m } ]`");
-            if super::node_at(self.root, &["load", "stages"]).is_none() {
+            if !place.holds(self.root, "stages") {
                 self.problems.push(problem);
             }
             return None;
@@ -207,7 +285,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn base_url(&mut self, url: &At<String>) -> Template {
-        self.absolute_url(url, Place::Running)
+        self.absolute_url(url, vars::Place::Running)
     }
 
     fn users(&mut self, users: &UsersFile, known: &mut Known) -> Users {
@@ -231,6 +309,7 @@ impl Checker<'_> {
         Users {
             count: users.count.value,
             login,
+            cookies: users.cookies.unwrap_or(false),
         }
     }
 }

@@ -11,6 +11,7 @@ mod load;
 mod monitored;
 mod objectives;
 mod observed;
+mod retry;
 mod stack;
 mod steps;
 mod stop;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use super::error::Problem;
 use super::file::File;
-use super::plan::{Plan, Recovery};
+use super::plan::{Plan, Recovery, Traffic};
 use super::shape::{At, Named};
 use super::tree::{Node, Span, Value};
 use super::units::Text;
@@ -46,6 +47,8 @@ struct Checker<'a> {
     step_names: Vec<String>,
     /// Every journey's, likewise.
     journey_names: Vec<String>,
+    /// Those of several loads, likewise.
+    load_names: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -66,7 +69,8 @@ pub(super) fn check<'a>(
         services: Services::default(),
         targets: BTreeMap::new(),
         step_names: names_of_steps(root),
-        journey_names: keys_at(root, &["load", "journeys"]),
+        journey_names: names_of_journeys(root),
+        load_names: keys_at(root, &["loads"]),
         problems,
     };
     let plan = checker.plan(file, supports);
@@ -97,18 +101,15 @@ impl<'a> Checker<'a> {
         let observe = self.observe(file);
         let guards = self.guards(file, stack.as_ref(), &observe);
         let steady_state = self.steady_state(file, &observe);
-        let load = self.load(file);
-        let steps = self.steps(file, load.as_ref(), stack.as_ref(), &guards, supports);
+        let (load, loads) = self.loads(file);
+        let several = loads.iter().map(|(name, load)| (Some(name.as_str()), load));
+        let traffic = Traffic::of(load.iter().map(|load| (None, load)).chain(several));
+        let traffic = traffic.as_ref();
+        let steps = self.steps(file, traffic, stack.as_ref(), &guards, supports);
         let recovery = self.recovery(file);
-        let objectives = self.objectives(
-            file,
-            load.as_ref(),
-            &steps,
-            &observe,
-            stack.as_ref(),
-            &recovery,
-        );
-        let stop_when = self.stop_when(file, load.as_ref(), &observe);
+        let objectives =
+            self.objectives(file, traffic, &steps, &observe, stack.as_ref(), &recovery);
+        let stop_when = self.stop_when(file, traffic, &observe);
         let (spans, objectives) = objectives.into_iter().unzip();
         let mut targets = std::mem::take(&mut self.targets);
         for service in steps.iter().filter_map(|step| step.action.target()) {
@@ -128,6 +129,7 @@ impl<'a> Checker<'a> {
             observe,
             steady_state,
             load,
+            loads,
             steps,
             objectives,
             recovery,
@@ -184,19 +186,9 @@ impl<'a> Checker<'a> {
 
     fn later(&mut self, file: &File) {
         let guards = file.guards.as_ref();
-        let later = [
-            ("loads", file.loads),
-            ("the guard `account`", guards.and_then(|g| g.account)),
-        ];
-        for (what, given) in later {
-            if let Some(given) = given {
-                let what = if what.starts_with("the ") {
-                    what.to_owned()
-                } else {
-                    format!("`{what}`")
-                };
-                self.problems.push(Problem::not_supported(given.at, &what));
-            }
+        if let Some(account) = guards.and_then(|g| g.account) {
+            let problem = Problem::not_supported(account.at, "the guard `account`");
+            self.problems.push(problem);
         }
     }
 
@@ -350,6 +342,22 @@ fn keys_at(root: &Node, path: &[&str]) -> Vec<String> {
         Some(Value::Map(entries)) => entries.iter().map(|(key, _)| key.text.clone()).collect(),
         Some(Value::List(_) | Value::Scalar { .. }) | None => Vec::new(),
     }
+}
+
+/// Whether somebody is to ask the stack anything, as far as the file says so.
+fn has_load(root: &Node) -> bool {
+    root.get("load").is_some() || root.get("loads").is_some()
+}
+
+fn names_of_journeys(root: &Node) -> Vec<String> {
+    let loads = keys_at(root, &["loads"]);
+    let of_each = loads
+        .iter()
+        .flat_map(|load| keys_at(root, &["loads", load, "journeys"]));
+    keys_at(root, &["load", "journeys"])
+        .into_iter()
+        .chain(of_each)
+        .collect()
 }
 
 fn names_of_steps(root: &Node) -> Vec<String> {

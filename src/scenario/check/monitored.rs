@@ -10,7 +10,7 @@ use crate::scenario::error::Problem;
 use crate::scenario::file::objectives::{
     Alerts, Detection, Detector, ExpectedAlert, Others, UpdateLimits,
 };
-use crate::scenario::plan::{DetectionSource, Objective};
+use crate::scenario::plan::{DetectionSource, Objective, Traffic};
 use crate::scenario::shape::{At, Named, OneOrMany};
 use crate::scenario::tree::Span;
 use crate::scenario::units::Period;
@@ -45,11 +45,13 @@ impl Checker<'_> {
                         DetectionSource::Health
                     }
                     Detector::Traffic => {
-                        let named = seen
-                            .load
-                            .and_then(|load| load.served_by.as_ref())
-                            .is_some_and(|by| by.instance.is_some());
-                        if !named && !self.is_broken_at(&["load"]) {
+                        let loads = seen.traffic.map_or(&[][..], Traffic::loads);
+                        let named = loads
+                            .iter()
+                            .filter_map(|load| load.plan.served_by.as_ref())
+                            .any(|by| by.instance.is_some());
+                        if !named && !self.is_broken_at(&["load"]) && !self.is_broken_at(&["loads"])
+                        {
                             let problem = Problem::invalid(
                                 by.at,
                                 "who answered is not known, so the last request tried on the victim is not either",
@@ -58,6 +60,15 @@ impl Checker<'_> {
                                 problem
                                     .help("add `served_by: { instance: X-Backend }` to the load"),
                             );
+                        }
+                        let retries = loads
+                            .iter()
+                            .any(|load| load.plan.served_by.is_some() && load.plan.retry.is_some());
+                        if retries {
+                            let message = "a request that is tried again tells who answered last, so the last one tried on the victim is not known";
+                            let help = "leave `retry` out of the load, or detect it by a PromQL";
+                            self.problems
+                                .push(Problem::invalid(by.at, message).help(help));
                         }
                         DetectionSource::Traffic
                     }

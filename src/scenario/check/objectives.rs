@@ -1,18 +1,18 @@
 //! `objectives:`: each must name what exists, and be judgeable with what the scenario observes.
 
-use super::Checker;
+use super::{Checker, has_load};
 use crate::model::{Action, StackSpec};
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::objectives::{Availability, Failover, Lost, Objectives};
-use crate::scenario::plan::{LoadPlan, Objective, Observe, Of, Recovery, StepPlan};
+use crate::scenario::plan::{Objective, Observe, Of, Recovery, StepPlan, Traffic};
 use crate::scenario::shape::{At, Named, OneOrMany};
 use crate::scenario::tree::Span;
 use crate::scenario::units::{Period, Text};
 
 /// What objectives are checked against.
 pub(super) struct Seen<'p> {
-    pub(super) load: Option<&'p LoadPlan>,
+    pub(super) traffic: Option<&'p Traffic<'p>>,
     pub(super) steps: &'p [StepPlan],
     pub(super) observe: &'p Observe,
     pub(super) stack: Option<&'p StackSpec>,
@@ -37,18 +37,18 @@ impl Checker<'_> {
     pub(super) fn objectives(
         &mut self,
         file: &File,
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
         steps: &[StepPlan],
         observe: &Observe,
         stack: Option<&StackSpec>,
         recovery: &Recovery,
     ) -> Found {
         let seen = Seen {
-            load,
+            traffic,
             steps,
             observe,
             stack,
-            has_load: self.root.get("load").is_some(),
+            has_load: has_load(self.root),
             observe_broken: self.is_broken_at(&["observe"]),
         };
         let mut found = Found::new();
@@ -139,20 +139,25 @@ impl Checker<'_> {
         }
     }
 
-    /// The journey that `of` names.
+    /// The journey, or the load, that `of` names.
     pub(super) fn of(&mut self, of: Option<&At<String>>) -> Of {
-        let Some(journey) = of else { return Of::All };
-        if !self.journey_names.contains(&journey.value) {
-            let problem = Problem::invalid(
-                journey.at,
-                format!("there is no journey `{}`", journey.value),
-            );
-            self.problems.push(problem.did_you_mean(
-                &journey.value,
-                self.journey_names.iter().map(String::as_str),
-            ));
+        let Some(of) = of else { return Of::All };
+        if self.load_names.contains(&of.value) {
+            return Of::Load(of.value.clone());
         }
-        Of::Journey(journey.value.clone())
+        if !self.journey_names.contains(&of.value) {
+            let or_load = if self.load_names.is_empty() {
+                ""
+            } else {
+                " or load"
+            };
+            let message = format!("there is no journey{or_load} `{}`", of.value);
+            let names = self.journey_names.iter().chain(&self.load_names);
+            let problem =
+                Problem::invalid(of.at, message).did_you_mean(&of.value, names.map(String::as_str));
+            self.problems.push(problem);
+        }
+        Of::Journey(of.value.clone())
     }
 
     /// The window that `during` names.

@@ -8,7 +8,7 @@ use crate::scenario::Supports;
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::steps::Step;
-use crate::scenario::plan::{Guards, LoadPlan, Milestone, StepPlan, Trigger};
+use crate::scenario::plan::{Guards, Milestone, StepPlan, Traffic, Trigger};
 use crate::scenario::shape::{At, Named};
 use crate::scenario::tree::Span;
 use crate::scenario::units::Period;
@@ -20,7 +20,7 @@ impl Checker<'_> {
     pub(super) fn steps(
         &mut self,
         file: &File,
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
         stack: Option<&StackSpec>,
         guards: &Guards,
         supports: Supports<'_>,
@@ -36,26 +36,26 @@ impl Checker<'_> {
         }
         let (mut places, mut planned) = (Vec::new(), Vec::new());
         for step in steps {
-            if let Some(plan) = self.step(step, load, stack, guards, supports) {
+            if let Some(plan) = self.step(step, traffic, stack, guards, supports) {
                 places.push(step.at);
                 planned.push(plan);
             }
         }
         self.no_circles(steps);
-        self.not_too_many_at_once(&planned, &places, load, guards);
+        self.not_too_many_at_once(&planned, &places, traffic, guards);
         planned
     }
 
     fn step(
         &mut self,
         step: &At<Step>,
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
         stack: Option<&StackSpec>,
         guards: &Guards,
         supports: Supports<'_>,
     ) -> Option<StepPlan> {
         let name = self.step_name(step);
-        let when = self.trigger(step, load);
+        let when = self.trigger(step, traffic);
         let (at, action) = self.action(step)?;
         let action = action?;
         self.hold_fits(step, at, &action);
@@ -99,7 +99,7 @@ impl Checker<'_> {
         Some(name.value.clone())
     }
 
-    fn trigger(&mut self, step: &At<Step>, load: Option<&LoadPlan>) -> Option<Trigger> {
+    fn trigger(&mut self, step: &At<Step>, traffic: Option<&Traffic<'_>>) -> Option<Trigger> {
         let written = &step.value;
         if let Some(later) = written.every.or(written.until) {
             let problem = Problem::not_supported(later.at, "`every … until …`");
@@ -109,12 +109,7 @@ impl Checker<'_> {
         }
         match (written.at, &written.after) {
             (Some(at), None) => {
-                let end = load.map(|load| {
-                    load.stages
-                        .iter()
-                        .map(|stage| stage.length)
-                        .sum::<Duration>()
-                });
+                let end = traffic.map(Traffic::length);
                 if let Some(end) = end.filter(|end| at.value.0 >= *end) {
                     let end = humantime::format_duration(end);
                     let problem = Problem::invalid(

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Checker;
 use super::objectives::percentile;
+use super::{Checker, has_load};
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::stop::{StopPromql, StopWhen};
-use crate::scenario::plan::{Comparison, LoadPlan, Observe, Of, STOP_HITS, StopCondition};
+use crate::scenario::plan::{Comparison, Observe, Of, STOP_HITS, StopCondition, Traffic};
 use crate::scenario::shape::{At, OneOrMany};
 use crate::scenario::tree::Span;
 use crate::scenario::units::Period;
@@ -25,7 +25,7 @@ impl Checker<'_> {
     pub(super) fn stop_when(
         &mut self,
         file: &File,
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
         observe: &Observe,
     ) -> Vec<StopCondition> {
         let written = file.stop_when.as_ref().map_or(&[][..], OneOrMany::items);
@@ -33,7 +33,7 @@ impl Checker<'_> {
             .iter()
             .filter_map(|item| {
                 let condition = self.stop_condition(item, observe)?;
-                self.can_be_met(item, &condition, load);
+                self.can_be_met(item, &condition, traffic);
                 Some(condition)
             })
             .collect()
@@ -215,11 +215,11 @@ impl Checker<'_> {
         &mut self,
         item: &At<StopWhen>,
         condition: &StopCondition,
-        load: Option<&LoadPlan>,
+        traffic: Option<&Traffic<'_>>,
     ) {
         let Some(of) = condition.of() else { return };
-        let Some(load) = load else {
-            if self.root.get("load").is_none() {
+        let Some(traffic) = traffic else {
+            if !has_load(self.root) {
                 let message =
                     "nobody asks this stack anything, so no caller can have the run stopped";
                 self.problems
@@ -237,22 +237,22 @@ impl Checker<'_> {
             | StopCondition::Alert { .. }
             | StopCondition::WallClock { .. } => return,
         };
-        let schedule = load.schedule();
         if over < SHORTEST && is_share {
             let message = "a share over less than 1s says more of chance than of callers";
             self.problems
                 .push(Problem::invalid(at, message).help("write `for: 1s` or longer"));
-        } else if over > schedule.length() {
+        } else if over > traffic.warmup() + traffic.length() {
             let message = "the load does not last that long, so this could never stop the run";
             self.problems
                 .push(Problem::invalid(at, message).help("shorten it, or lengthen the load"));
         } else {
-            self.has_requests(at, of, load, over);
+            self.has_requests(at, of, traffic, over);
         }
     }
 
-    fn has_requests(&mut self, at: Span, of: &Of, load: &LoadPlan, over: Duration) {
-        let rate = load.rate_in_outage(of, load.schedule().peak());
+    fn has_requests(&mut self, at: Span, of: &Of, traffic: &Traffic<'_>, over: Duration) {
+        let meant = traffic.meant(of);
+        let rate = meant.map_or(0.0, |meant| traffic.peak_in_outage(meant));
         let needed = STOP_HITS;
         let due = rate * over.as_secs_f64();
         if due + 1e-9 < needed as f64 && rate > 0.0 {

@@ -4,9 +4,9 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::exactly_one;
-use crate::scenario::plan::{Driver, Pacing};
+use crate::scenario::plan::{Driver, Pacing, RetryMethods};
 use crate::scenario::shape::{At, Named};
-use crate::scenario::units::{ArrivalRate, Period, Text};
+use crate::scenario::units::{ArrivalRate, Percentage, Period, Text};
 
 /// Open-loop load: arrivals at a rate that nothing the system does can move.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,6 +22,13 @@ pub(in crate::scenario) struct Load {
     pub(in crate::scenario) stages: Option<At<Vec<At<Stage>>>>,
     /// Limit on a request, from its due time: 5s unless set.
     pub(in crate::scenario) timeout: Option<At<Period>>,
+    /// Driver `reqwest`: most redirects of a request that are followed, 10 unless set. One more is the answer (`http_3xx`).
+    pub(in crate::scenario) redirects: Option<At<u32>>,
+    /// Driver `reqwest`: the proxy that is asked, as in `http://10.0.0.9:3128`, or `environment` for the one that HTTP_PROXY,
+    /// HTTPS_PROXY, ALL_PROXY and NO_PROXY name. None unless set, whatever the environment says.
+    pub(in crate::scenario) proxy: Option<At<String>>,
+    /// How requests are tried again that end badly: never unless set.
+    pub(in crate::scenario) retry: Option<At<Retry>>,
     /// The connections.
     pub(in crate::scenario) connections: Option<Connections>,
     /// When arrivals come: evenly unless set.
@@ -71,13 +78,46 @@ pub(in crate::scenario) enum Arrivals {
     Poisson,
 }
 
+/// How requests are tried again, as clients with a retry policy do. All of it happens before the request's deadline, which
+/// counts from its due time. A request is one request, however often it is tried: it ends as its last try does, and objectives
+/// judge that; the figures of first tries stand beside it as `raw`. Logins have their own way.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Retry {
+    /// Most tries in all, the first included, as gRPC and the AWS SDKs count: 3 unless set.
+    #[schemars(range(min = 2, max = 100))]
+    pub(in crate::scenario) attempts: Option<At<u32>>,
+    /// Longest wait before the second try: 100ms unless set. It doubles with each further try, and how much of it is waited is
+    /// drawn by the seed (full jitter, as in AWS SDKs and Envoy). A 429 or 503 with `Retry-After` is waited for as long as that
+    /// says instead. Where the wait would end after the deadline, the request ends at once with what it has.
+    pub(in crate::scenario) wait: Option<At<Period>>,
+    /// Longest wait before any try: ten times `wait` unless set, as in Envoy.
+    pub(in crate::scenario) max_wait: Option<At<Period>>,
+    /// How a try ends that is followed by another: outcomes (`refused`, `reset`, `eof`, `connect_timeout`, `timeout`,
+    /// `unreachable`, `dns`, `tls`, `protocol`, `http_4xx`, `http_5xx`) and statuses (`http_503`). Unless set: `refused`, `reset`,
+    /// `eof`, `connect_timeout`, `http_429`, `http_502`, `http_503`, `http_504`.
+    #[schemars(length(min = 1))]
+    pub(in crate::scenario) on: Option<At<Vec<At<String>>>>,
+    /// Requests of which methods: idempotent ones unless set.
+    pub(in crate::scenario) methods: Option<RetryMethods>,
+    /// Most retries, as a share of the requests of the last 10 s, so that they do not become the outage: 20% unless set, as in
+    /// Finagle and Envoy. 10 in 10 s are always allowed; 100% is no limit.
+    pub(in crate::scenario) budget: Option<At<Percentage>>,
+    /// Limit on each try: the request's own is the only one unless set.
+    pub(in crate::scenario) try_timeout: Option<At<Period>>,
+}
+
 /// The connections.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct Connections {
-    /// Most open at once: 256 unless set.
+    /// Most open at once: 256 unless set. Driver `reqwest` sends so many requests at a time, and may for a moment hold more
+    /// connections than are in use.
     #[schemars(range(min = 1))]
     pub(in crate::scenario) max: Option<At<u32>>,
+    /// Most that each thread of the generator makes at a time: 64 unless set. Beyond it, requests wait as for a connection.
+    #[schemars(range(min = 1))]
+    pub(in crate::scenario) connecting: Option<At<u32>>,
     /// Oldest that one may be to get another request: without it, keep-alive hides what DNS and load balancers do.
     pub(in crate::scenario) max_age: Option<At<Period>>,
     /// Send an idempotent request once more whose reused connection dies before any byte of an answer: false unless set.
@@ -145,6 +185,10 @@ pub(in crate::scenario) struct Users {
     pub(in crate::scenario) count: At<u32>,
     /// What each does once before the warm-up, and again on a 401.
     pub(in crate::scenario) login: Option<Vec<At<Request>>>,
+    /// Each keeps the cookies that answers set, logins' too, and sends them where domain, path and `Secure` say so
+    /// (RFC 6265): false unless set. All of his arrivals share them, as the tabs of a browser do. The host is that of the
+    /// `Host` header. A `Cookie` header of the scenario's own is sent with them, and its value of a name wins.
+    pub(in crate::scenario) cookies: Option<bool>,
 }
 
 /// A CSV file with a header line.

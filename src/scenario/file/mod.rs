@@ -46,8 +46,9 @@ pub(super) struct File {
     pub(super) steady_state: Option<OneOrMany<At<SteadyCheck>>>,
     /// Open-loop load.
     pub(super) load: Option<At<load::Load>>,
-    #[schemars(skip)]
-    pub(super) loads: Option<Later>,
+    /// In place of `load`: several by name, each with stages and journeys of its own, under way together. Their warm-ups
+    /// end at the same time.
+    pub(super) loads: Option<At<Named<At<load::Load>>>>,
     /// What is done to the stack, and when.
     pub(super) steps: Option<Vec<At<steps::Step>>>,
     /// What is promised.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Template;
+
 /// When arrivals come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +35,19 @@ pub enum Pacing {
     Tick,
 }
 
+impl Driver {
+    /// Its name in a scenario.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hyper1 => "hyper1",
+            Self::Hyper2 => "hyper2",
+            Self::Raw1 => "raw1",
+            Self::Reqwest => "reqwest",
+        }
+    }
+}
+
 /// What speaks to the system under test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +59,9 @@ pub enum Driver {
     Hyper2,
     /// Plain HTTP/1.1 by hand, for the highest rates.
     Raw1,
+    /// HTTP/1.1 or HTTP/2 by reqwest, as TLS settles it: follows redirects, and speaks through
+    /// proxies. How many connections each address of a name got, it does not tell.
+    Reqwest,
 }
 
 /// How TLS is spoken, where an address is https.
@@ -78,6 +96,9 @@ pub struct EnginePlan {
     /// HTTP/2: most requests at a time on each connection; 100 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<u32>,
+    /// Most connections that each shard makes at a time; 64 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connecting: Option<u32>,
     /// TLS.
     #[serde(skip_serializing_if = "is_default")]
     pub tls: TlsPlan,
@@ -96,6 +117,27 @@ pub struct EnginePlan {
     /// Addresses of this machine that connections come from, in turn; the system chooses unless set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<IpAddr>,
+    /// reqwest: most redirects of a request that are followed; 10 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirects: Option<u32>,
+    /// reqwest: who is asked in the servers' place; nobody unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyPlan>,
+}
+
+/// A proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyPlan {
+    /// The one that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name.
+    Environment,
+    /// The one at this address.
+    Url(Template),
+}
+
+impl ProxyPlan {
+    /// What stands for the environment's where an address stands otherwise.
+    pub const ENVIRONMENT: &str = "environment";
 }
 
 /// Most arrivals a second that a shard lets go one by one.
@@ -103,14 +145,51 @@ const MOST_PRECISE: f64 = 5_000.0;
 /// Arrivals a second that are worth a thread of their own.
 const SHARD: f64 = 20_000.0;
 
+/// Redirects that are followed: as many as reqwest, k6 and Go do.
+const REDIRECTS: u32 = 10;
+
 /// HTTP/2 requests at a time on each connection, as RFC 9113 recommends a server to allow (section 6.5.2).
 const STREAMS: u32 = 100;
 
+/// Connections that a shard makes at a time: half of a listen queue of 128, which many a server has (`SOMAXCONN`).
+const CONNECTING: u32 = 64;
+
 impl EnginePlan {
+    /// Most connections that each shard makes at a time.
+    #[must_use]
+    pub fn connecting(&self) -> u32 {
+        self.connecting.unwrap_or(CONNECTING)
+    }
+
     /// HTTP/2: most requests at a time on each connection.
     #[must_use]
     pub fn streams(&self) -> u32 {
         self.streams.unwrap_or(STREAMS)
+    }
+
+    /// reqwest: most redirects of a request that are followed.
+    #[must_use]
+    pub fn redirects(&self) -> u32 {
+        self.redirects.unwrap_or(REDIRECTS)
+    }
+
+    /// The first of the options set that its driver cannot do, by its name in a scenario.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<&'static str> {
+        let reqwest = self.driver == Driver::Reqwest;
+        let options = [
+            ("connections.source", reqwest && !self.sources.is_empty()),
+            (
+                "connections.max_age",
+                reqwest && self.reuse.max_age.is_some(),
+            ),
+            ("connections.stale_retry", reqwest && self.reuse.stale_retry),
+            ("connections.streams", reqwest && self.streams.is_some()),
+            ("redirects", !reqwest && self.redirects.is_some()),
+            ("proxy", !reqwest && self.proxy.is_some()),
+        ];
+        let mut options = options.into_iter();
+        options.find_map(|(name, unsupported)| unsupported.then_some(name))
     }
 
     /// Threads for a load that peaks at `rate` arrivals a second, on a machine with so many `cores`: half of them at

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, LoadPlan, Of};
+use super::{Comparison, Of};
 use crate::model::{Ratio, Template};
 
 /// Fewest requests of which a share, or a percentile, may stop a run.
@@ -65,9 +65,9 @@ impl StopCondition {
             Self::Alert { .. } => "alert",
             Self::WallClock { .. } => "wall_clock",
         };
-        match self.of() {
-            Some(Of::Journey(name)) => format!("{kind} of {name}"),
-            Some(Of::All) | None => kind.to_owned(),
+        match self.of().and_then(Of::name) {
+            Some(name) => format!("{kind} of {name}"),
+            None => kind.to_owned(),
         }
     }
 
@@ -119,35 +119,6 @@ impl StopCondition {
 impl fmt::Display for StopCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what(), self.limit())
-    }
-}
-
-impl LoadPlan {
-    /// Requests of the journeys meant that end per second in an outage, at an arrival rate of `rate`: the first of each
-    /// journey is also its last then.
-    #[must_use]
-    pub fn rate_in_outage(&self, of: &Of, rate: f64) -> f64 {
-        let meant = |name: &str| match of {
-            Of::All => true,
-            Of::Journey(journey) => journey == name,
-        };
-        let journeys = self.journeys.iter().enumerate();
-        let shares = journeys.filter(|(_, journey)| meant(&journey.name));
-        rate * shares.map(|(index, _)| self.share(index)).sum::<f64>()
-    }
-
-    /// Requests of the journeys meant that are due per second at an arrival rate of `rate`, as planned.
-    #[must_use]
-    pub fn rate_of(&self, of: &Of, rate: f64) -> f64 {
-        let meant = |name: &str| match of {
-            Of::All => true,
-            Of::Journey(journey) => journey == name,
-        };
-        let journeys = self.journeys.iter().enumerate();
-        journeys
-            .filter(|(_, journey)| meant(&journey.name))
-            .map(|(index, _)| self.request_rate(index, rate))
-            .sum()
     }
 }
 

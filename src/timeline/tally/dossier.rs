@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Outcome, RequestRecord};
+use crate::model::{Journeys, Outcome, RequestRecord};
 
 use super::latency_back::{LatencyReturn, Timed, latency_back};
 use super::{Episode, Standing, Trace, View, allowance, nearest_rank};
@@ -23,8 +23,8 @@ pub struct WatchSpan {
 pub struct DossierInput<'a> {
     /// Every request of the run, by due time.
     pub requests: &'a [RequestRecord],
-    /// Only this journey's, or all.
-    pub journey: Option<u16>,
+    /// Whose requests count.
+    pub journeys: Journeys,
     /// How suspect requests count. In the baseline they count as good in both doubtful readings, so that no doubt
     /// widens what is allowed.
     pub view: View<'a>,
@@ -116,8 +116,8 @@ pub fn dossier(input: &DossierInput<'_>) -> Dossier {
         ..
     } = input.watch;
     let asked = || {
-        let of_journey = |r: &&RequestRecord| input.journey.is_none_or(|j| r.journey == j);
-        input.requests.iter().filter(of_journey)
+        let meant = |r: &&RequestRecord| input.journeys.contains(r.journey);
+        input.requests.iter().filter(meant)
     };
     let later = |r: &&RequestRecord| r.due_us >= dispatched_us || r.done_us >= dispatched_us;
     let mine: Vec<Belonging<'_>> = asked()
@@ -303,6 +303,7 @@ pub(super) mod testing {
             status: 0,
             instance: 0,
             version: 0,
+            retried: None,
         }
     }
 }
@@ -336,7 +337,7 @@ mod tests {
     fn table(requests: &[RequestRecord], doubt: &Doubt, reading: Reading) -> Dossier {
         dossier(&DossierInput {
             requests,
-            journey: None,
+            journeys: Journeys::ALL,
             view: View { doubt, reading },
             watch: WatchSpan {
                 dispatched_us: 20 * SECOND,
@@ -401,7 +402,6 @@ mod tests {
             slices: vec![(21 * SECOND, 23 * SECOND)],
             pauses: Vec::new(),
             slots: 30_000,
-            dropped: 0,
         };
         let kind = table(&requests, &doubt, Reading::SuspectsGood);
         assert!(kind.masked);

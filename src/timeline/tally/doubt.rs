@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Outcome, RequestRecord};
+use crate::model::{Journeys, Outcome, RequestRecord};
 
 const SECOND_US: i64 = 1_000_000;
 /// A request left on time if no later than this.
@@ -19,8 +19,6 @@ pub struct Doubt {
     pub pauses: Vec<(i64, i64)>,
     /// Slots that became due.
     pub slots: u64,
-    /// Slots that were dropped.
-    pub dropped: u64,
 }
 
 /// Due and on time in one second.
@@ -48,8 +46,17 @@ pub struct Punctuality {
     /// By the number of the second: its slots, and all its requests. Slots are looked at on their own too, or the many
     /// later requests of journeys would hide late slots.
     seconds: BTreeMap<i64, [Slice; 2]>,
-    /// Begin → end of the stretches in which nothing that fell due was let go.
-    pauses: BTreeMap<i64, i64>,
+    /// The stretches in which late requests were let go, one soon after the other, by when they begin.
+    late: BTreeMap<i64, Late>,
+}
+
+/// A stretch in which late requests were let go.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    /// When the last of them was.
+    to_us: i64,
+    /// When the first of them was due.
+    due_us: i64,
 }
 
 impl Punctuality {
@@ -59,7 +66,7 @@ impl Punctuality {
         Self {
             started_us,
             seconds: BTreeMap::new(),
-            pauses: BTreeMap::new(),
+            late: BTreeMap::new(),
         }
     }
 
@@ -76,26 +83,40 @@ impl Punctuality {
         }
         all.add(on_time);
         if !on_time {
-            self.pause(r.due_us, r.left_us.unwrap_or(r.done_us));
+            let let_go_us = r.left_us.unwrap_or(r.done_us);
+            let (to_us, due_us) = (let_go_us, r.due_us);
+            self.let_go_late(let_go_us, Late { to_us, due_us });
         }
     }
 
-    /// Takes in that what fell due at `from_us` was held up until `to_us`: one pause with all that it touches.
-    fn pause(&mut self, mut from_us: i64, mut to_us: i64) {
-        while let Some((&from, &to)) = self.pauses.range(..=to_us).next_back()
-            && to >= from_us
+    /// Takes in a stretch of late requests from `from_us` on: one with all that are no farther than a request may be late.
+    fn let_go_late(&mut self, mut from_us: i64, mut stretch: Late) {
+        while let Some((&begin, &near)) = self.late.range(..=stretch.to_us + ON_TIME_US).next_back()
+            && near.to_us + ON_TIME_US >= from_us
         {
-            self.pauses.remove(&from);
-            (from_us, to_us) = (from_us.min(from), to_us.max(to));
+            self.late.remove(&begin);
+            from_us = from_us.min(begin);
+            stretch = Late {
+                to_us: stretch.to_us.max(near.to_us),
+                due_us: stretch.due_us.min(near.due_us),
+            };
         }
-        self.pauses.insert(from_us, to_us);
+        self.late.insert(from_us, stretch);
     }
 
-    /// When the generator paused, `[from, to)` in order and apart: from the due time of the first request that it then let
-    /// go over 10 ms late, until it let go again.
+    /// When the generator paused, `[from, to)` in order and apart: stretches of over 10 ms in which something was due and
+    /// nothing was let go. What it then let go late is behind them: a generator that catches up is at work.
     #[must_use]
     pub fn pauses(&self) -> Vec<(i64, i64)> {
-        self.pauses.iter().map(|(from, to)| (*from, *to)).collect()
+        let mut at_work_until = i64::MIN;
+        let stretches = self.late.iter().map(|(&let_go_us, stretch)| {
+            let from_us = stretch.due_us.max(at_work_until);
+            at_work_until = stretch.to_us;
+            (from_us, let_go_us)
+        });
+        stretches
+            .filter(|(from, to)| to - from > ON_TIME_US)
+            .collect()
     }
 
     /// Takes in what another shard of the same load kept to.
@@ -107,8 +128,8 @@ impl Punctuality {
                 ours.on_time += theirs.on_time;
             }
         }
-        for (from_us, to_us) in &other.pauses {
-            self.pause(*from_us, *to_us);
+        for (from_us, stretch) in &other.late {
+            self.let_go_late(*from_us, *stretch);
         }
     }
 
@@ -116,24 +137,14 @@ impl Punctuality {
     /// due requests) left the pacer within 10 ms of their time, and the `starved` seconds, given by their begin.
     #[must_use]
     pub fn suspect(&self, starved: &[i64]) -> Vec<(i64, i64)> {
-        let late = self
-            .seconds
-            .iter()
-            .filter(|(_, of)| of.iter().any(|s| s.late()));
-        let begins = late.map(|(second, _)| self.started_us + second * SECOND_US);
-        let mut found: Vec<_> = begins
-            .chain(starved.iter().copied())
-            .map(|from| (from, from + SECOND_US))
-            .collect();
-        found.sort_unstable();
-        let mut slices: Vec<(i64, i64)> = Vec::new();
-        for (from, to) in found {
-            match slices.last_mut() {
-                Some(last) if from < last.1 => last.1 = last.1.max(to),
-                _ => slices.push((from, to)),
-            }
-        }
-        slices
+        seconds(self.late().chain(starved.iter().copied()))
+    }
+
+    /// Begins of the seconds in which too little left on time.
+    fn late(&self) -> impl Iterator<Item = i64> {
+        let late = self.seconds.iter();
+        let late = late.filter(|(_, of)| of.iter().any(|s| s.late()));
+        late.map(|(second, _)| self.started_us + second * SECOND_US)
     }
 
     /// Requests due, and those that left on time, in the seconds that `[from_us, to_us)` touches.
@@ -147,20 +158,43 @@ impl Punctuality {
     }
 }
 
-impl Doubt {
-    /// Finds the suspect slices ([`Punctuality::suspect`]) of a load that began at `started_us`.
-    #[must_use]
-    pub fn new(requests: &[RequestRecord], started_us: i64, starved: &[i64]) -> Self {
-        let mut punctuality = Punctuality::new(started_us);
-        for r in requests {
-            punctuality.add(r);
+/// The seconds that begin so, `[from, to)` in order and apart.
+fn seconds(begins: impl Iterator<Item = i64>) -> Vec<(i64, i64)> {
+    let mut found: Vec<_> = begins.map(|from| (from, from + SECOND_US)).collect();
+    found.sort_unstable();
+    let mut slices: Vec<(i64, i64)> = Vec::new();
+    for (from, to) in found {
+        match slices.last_mut() {
+            Some(last) if from < last.1 => last.1 = last.1.max(to),
+            _ => slices.push((from, to)),
         }
-        let slots = requests.iter().filter(|r| r.request == 0);
+    }
+    slices
+}
+
+impl Doubt {
+    /// Finds the suspect slices ([`Punctuality::suspect`]) of loads of which the first began at `started_us`. Each is looked
+    /// at on its own, or a busy one would hide that a light one was late: a second is suspect as a whole in which one was.
+    #[must_use]
+    pub fn new(
+        requests: &[RequestRecord],
+        loads: &[Journeys],
+        started_us: i64,
+        starved: &[i64],
+    ) -> Self {
+        let mut each = vec![Punctuality::new(started_us); loads.len().max(1)];
+        for r in requests {
+            let load = loads.iter().position(|load| load.contains(r.journey));
+            each[load.unwrap_or(0)].add(r);
+        }
+        let late = each.iter().flat_map(Punctuality::late);
+        let slices = seconds(late.chain(starved.iter().copied()));
+        let mut all = Punctuality::new(started_us);
+        each.iter().for_each(|load| all.merge(load));
         Self {
-            slices: punctuality.suspect(starved),
-            pauses: punctuality.pauses(),
-            slots: slots.clone().count() as u64,
-            dropped: slots.filter(|r| r.outcome == Outcome::Dropped).count() as u64,
+            slices,
+            pauses: all.pauses(),
+            slots: requests.iter().filter(|r| r.request == 0).count() as u64,
         }
     }
 
@@ -172,12 +206,6 @@ impl Doubt {
             .checked_sub(1)
             .is_some_and(|i| r.due_us < self.slices[i].1);
         within || r.outcome == Outcome::Dropped
-    }
-
-    /// Share of the slots that were dropped.
-    #[must_use]
-    pub fn dropped_share(&self) -> f64 {
-        self.dropped as f64 / self.slots.max(1) as f64
     }
 }
 
@@ -264,12 +292,12 @@ mod tests {
             .chain(second(zero + SECOND_US, 2))
             .chain(second(zero + 2 * SECOND_US, 0))
             .collect();
-        let doubt = Doubt::new(&requests, zero, &[]);
+        let doubt = Doubt::new(&requests, &[], zero, &[]);
         assert_eq!(doubt.slices, [(1_500_000, 2_500_000)]);
         let suspect = requests.iter().filter(|r| doubt.suspects(r)).count();
-        assert_eq!((suspect, doubt.slots, doubt.dropped), (100, 300, 0));
+        assert_eq!((suspect, doubt.slots), (100, 300));
         // A starved second that overlaps makes one slice of both.
-        let doubt = Doubt::new(&requests, zero, &[2_000_000, 9_000_000]);
+        let doubt = Doubt::new(&requests, &[], zero, &[2_000_000, 9_000_000]);
         assert_eq!(
             doubt.slices,
             [(1_500_000, 3_000_000), (9_000_000, 10_000_000)]
@@ -277,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_begins_with_what_it_held_up_first_and_ends_when_it_is_let_go() {
+    fn a_pause_begins_with_what_it_held_up_first_and_ends_when_that_is_let_go() {
         let mut requests: Vec<_> = (0..1_000)
             .map(|i| request(i * 1_000, 100, Outcome::Ok))
             .collect();
@@ -285,7 +313,8 @@ mod tests {
             let held = [(200_000, 700_000), (900_000, 950_000)]
                 .into_iter()
                 .find(|(from, to)| (*from..*to).contains(&r.due_us));
-            r.left_us = held.map_or(r.left_us, |(_, to)| Some(to));
+            // Afterwards it catches up, 50 µs for each.
+            r.left_us = held.map_or(r.left_us, |(from, to)| Some(to + (r.due_us - from) / 20));
         }
         let mut backwards = Punctuality::new(0);
         requests.iter().rev().for_each(|r| backwards.add(r));
@@ -296,7 +325,7 @@ mod tests {
         let [mut merged, other] = halves;
         merged.merge(&other);
         let expected = [(200_000, 700_000), (900_000, 950_000)];
-        assert_eq!(Doubt::new(&requests, 0, &[]).pauses, expected);
+        assert_eq!(Doubt::new(&requests, &[], 0, &[]).pauses, expected);
         assert_eq!(backwards.pauses(), expected);
         assert_eq!(merged.pauses(), expected);
     }
@@ -306,15 +335,14 @@ mod tests {
         let mut requests: Vec<_> = second(0, 2).collect();
         requests.extend(second(0, 0).map(|r| RequestRecord { request: 1, ..r }));
         requests.sort_by_key(|r| r.due_us);
-        assert_eq!(Doubt::new(&requests, 0, &[]).slices.len(), 1);
+        assert_eq!(Doubt::new(&requests, &[], 0, &[]).slices.len(), 1);
     }
 
     #[test]
     fn suspects_count_both_ways_and_cut_ones_never() {
         let mut dropped = request(0, 0, Outcome::Dropped);
         dropped.left_us = None;
-        let doubt = Doubt::new(&[dropped], 0, &[]);
-        assert_eq!(doubt.dropped_share(), 1.0);
+        let doubt = Doubt::new(&[dropped], &[], 0, &[]);
         let standing = |r: &RequestRecord| {
             [
                 Reading::AsRecorded,
@@ -344,6 +372,29 @@ mod tests {
         assert_eq!(
             standing(&request(SECOND_US, 1, Outcome::Ok)),
             [Standing::Good; 3]
+        );
+    }
+
+    #[test]
+    fn a_busy_load_hides_no_late_one() {
+        let mut requests: Vec<_> = (0..2_000)
+            .map(|n| request(n * 1_000, 500, Outcome::Ok))
+            .collect();
+        for r in requests
+            .iter_mut()
+            .filter(|r| (1_000_000..1_005_000).contains(&r.due_us))
+        {
+            r.journey = 1;
+            r.left_us = Some(r.due_us + 50_000);
+        }
+        let together = Doubt::new(&requests, &[], 0, &[]);
+        assert!(together.slices.is_empty(), "5 of 1,000 are few");
+        let loads = [Journeys::one(0), Journeys::one(1)];
+        let apart = Doubt::new(&requests, &loads, 0, &[]);
+        assert_eq!(apart.slices, [(1_000_000, 2_000_000)]);
+        assert_eq!(
+            (apart.pauses, apart.slots),
+            (together.pauses, together.slots)
         );
     }
 }

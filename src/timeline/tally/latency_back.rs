@@ -108,7 +108,7 @@ mod tests {
         let doubt = Doubt::default();
         let input = DossierInput {
             requests: &[],
-            journey: None,
+            journeys: crate::model::Journeys::ALL,
             view: View {
                 doubt: &doubt,
                 reading: Reading::AsRecorded,

@@ -1,6 +1,6 @@
 //! Counts over the last while, kept up with every request as it ends, in bounded memory.
 
-use crate::model::RequestRecord;
+use crate::model::{Journeys, RequestRecord};
 
 /// Parts that a stretch is counted in: its begin is exact to one of them.
 const PARTS: i64 = 200;
@@ -53,10 +53,10 @@ impl Counted {
     }
 }
 
-/// Counts the requests that ended in the last while, of one journey or of all.
+/// Counts the requests that ended in the last while, of the journeys meant.
 #[derive(Debug)]
 pub struct Trailing {
-    of: Option<u16>,
+    of: Journeys,
     hit: Hit,
     part_us: i64,
     /// One for each part of the stretch and one that is being filled, by the part's number modulo their count.
@@ -73,7 +73,7 @@ struct Part {
 impl Trailing {
     /// A count over stretches of `over_us`.
     #[must_use]
-    pub fn new(of: Option<u16>, hit: Hit, over_us: i64) -> Self {
+    pub fn new(of: Journeys, hit: Hit, over_us: i64) -> Self {
         let part_us = (over_us / PARTS).max(SHORTEST_US);
         let parts = usize::try_from(over_us.div_euclid(part_us).max(1)).unwrap_or(1);
         Self {
@@ -86,7 +86,7 @@ impl Trailing {
 
     /// Takes in a request that has ended.
     pub fn add(&mut self, r: &RequestRecord) {
-        if !r.outcome.counts() || self.of.is_some_and(|of| of != r.journey) {
+        if !r.outcome.counts() || !self.of.contains(r.journey) {
             return;
         }
         let number = r.done_us.div_euclid(self.part_us);
@@ -131,23 +131,23 @@ impl Trailing {
     }
 }
 
-/// The last good request so far, of one journey or of all.
+/// The last good request so far, of the journeys meant.
 #[derive(Debug)]
 pub struct LastGood {
-    of: Option<u16>,
+    of: Journeys,
     done_us: Option<i64>,
 }
 
 impl LastGood {
     /// None has ended yet.
     #[must_use]
-    pub fn new(of: Option<u16>) -> Self {
+    pub fn new(of: Journeys) -> Self {
         Self { of, done_us: None }
     }
 
     /// Takes in a request that has ended.
     pub fn add(&mut self, r: &RequestRecord) {
-        if r.good && r.outcome.counts() && self.of.is_none_or(|of| of == r.journey) {
+        if r.good && r.outcome.counts() && self.of.contains(r.journey) {
             self.done_us = self.done_us.max(Some(r.done_us));
         }
     }
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_what_ended_lately_counts() {
-        let mut bad = Trailing::new(None, Hit::Bad, 10 * S);
+        let mut bad = Trailing::new(Journeys::ALL, Hit::Bad, 10 * S);
         for second in 0..20 {
             let outcome = if second < 10 {
                 Outcome::Ok
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_late_news_is_left_out() {
-        let mut bad = Trailing::new(None, Hit::Bad, 3600 * S);
+        let mut bad = Trailing::new(Journeys::ALL, Hit::Bad, 3600 * S);
         assert!(bad.parts.len() as i64 <= PARTS);
         for n in 0..10_000 {
             bad.add(&ended(n * S, 0, Outcome::Refused));
@@ -209,8 +209,8 @@ mod tests {
             journey,
             ..ended(0, 0, outcome)
         };
-        let mut bad = Trailing::new(Some(1), Hit::Bad, S);
-        let mut good = LastGood::new(Some(1));
+        let mut bad = Trailing::new(Journeys::one(1), Hit::Bad, S);
+        let mut good = LastGood::new(Journeys::one(1));
         for r in [
             of(0, Outcome::Ok),
             of(1, Outcome::Dropped),
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_percentile_is_by_nearest_rank_and_bad_is_slower_than_any() {
-        let mut slow = Trailing::new(None, Hit::Slow { from_us: 2 * S }, 10 * S);
+        let mut slow = Trailing::new(Journeys::ALL, Hit::Slow { from_us: 2 * S }, 10 * S);
         for n in 0..100 {
             let (took, outcome) = match n {
                 0 => (2 * S, Outcome::Ok),

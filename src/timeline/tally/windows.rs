@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{Outcome, RequestRecord};
+use crate::model::{Journeys, Outcome, RequestRecord};
 
+use super::first_tries::FirstTries;
 use super::{Reading, Standing, View};
 
 /// A window of the run by due time, `[from_us, to_us)` in µs since the run's zero.
@@ -53,23 +54,32 @@ pub struct WindowTally {
     pub all: Counts,
     /// Its requests by journey, in the plan's order.
     pub journeys: Vec<Counts>,
+    /// Its requests by load, of those asked for.
+    pub loads: Vec<Counts>,
 }
 
-/// Counts the requests due in a window. `requests` are those of the run by due time, `journeys` is how many the plan has.
+/// Counts the requests due in a window. `requests` are those of the run by due time, `journeys` is how many the plan has,
+/// `loads` are those of several loads.
 #[must_use]
 pub fn tally(
     requests: &[RequestRecord],
     span: WindowSpan,
     journeys: usize,
+    loads: &[Journeys],
     view: View<'_>,
 ) -> WindowTally {
     let below = |t: i64| requests.partition_point(|r| r.due_us < t);
     let due = &requests[below(span.from_us)..below(span.to_us)];
     let mut all = Counts::default();
     let mut by_journey = vec![Counts::default(); journeys];
+    let mut by_load = vec![Counts::default(); loads.len()];
     for r in due {
         all.add(r, view);
         if let Some(counts) = by_journey.get_mut(usize::from(r.journey)) {
+            counts.add(r, view);
+        }
+        let load = loads.iter().position(|load| load.contains(r.journey));
+        if let Some(counts) = load.and_then(|load| by_load.get_mut(load)) {
             counts.add(r, view);
         }
     }
@@ -77,6 +87,7 @@ pub fn tally(
         span,
         all,
         journeys: by_journey,
+        loads: by_load,
     }
 }
 
@@ -91,12 +102,18 @@ pub struct Counts {
     pub bad: u64,
     /// Each outcome that occurred; they add up to `asked`.
     pub by_outcome: BTreeMap<Outcome, u64>,
+    /// Those not ok of which a status is known: with it a timeout or a break came after the head of an answer.
+    pub by_status: BTreeMap<(Outcome, u16), u64>,
     /// Latency of all but `shed`, `dropped` and `cut`.
     pub latency: Histogram<u64>,
     /// Time since each was really sent, of the same.
     pub service_time: Histogram<u64>,
     /// Latency of the good ones alone, for limits that no bad request may meet.
     good_latency: Histogram<u64>,
+    /// How often they were tried.
+    pub tries: u64,
+    /// Their first tries, from the first request on that was tried again; until then they are the requests.
+    raw: Option<Box<FirstTries>>,
 }
 
 impl Default for Counts {
@@ -107,9 +124,12 @@ impl Default for Counts {
             good: 0,
             bad: 0,
             by_outcome: BTreeMap::new(),
+            by_status: BTreeMap::new(),
             latency: empty.clone(),
             service_time: empty.clone(),
             good_latency: empty,
+            tries: 0,
+            raw: None,
         }
     }
 }
@@ -142,8 +162,18 @@ impl Percentiles {
 
 impl Counts {
     pub(super) fn add(&mut self, r: &RequestRecord, view: View<'_>) {
+        if r.retried.is_some() && self.raw.is_none() {
+            self.raw = Some(Box::new(self.first_tries()));
+        }
+        if let Some(raw) = &mut self.raw {
+            raw.add(r, view.of(r));
+        }
+        self.tries += r.tries();
         self.asked += 1;
         *self.by_outcome.entry(r.outcome).or_default() += 1;
+        if r.outcome != Outcome::Ok && r.status != 0 {
+            *self.by_status.entry((r.outcome, r.status)).or_default() += 1;
+        }
         let latency = r.latency_us();
         match view.of(r) {
             Standing::Good => {
@@ -165,11 +195,20 @@ impl Counts {
 
     /// Takes in what was counted elsewhere.
     pub(super) fn merge(&mut self, other: &Self) {
+        if self.raw.is_some() || other.raw.is_some() {
+            let mut raw = self.first_tries();
+            raw.merge(&other.first_tries());
+            self.raw = Some(Box::new(raw));
+        }
+        self.tries += other.tries;
         self.asked += other.asked;
         self.good += other.good;
         self.bad += other.bad;
         for (outcome, n) in &other.by_outcome {
             *self.by_outcome.entry(*outcome).or_default() += n;
+        }
+        for (key, n) in &other.by_status {
+            *self.by_status.entry(*key).or_default() += n;
         }
         for (ours, theirs) in [
             (&mut self.latency, &other.latency),
@@ -178,6 +217,20 @@ impl Counts {
         ] {
             ours.add(theirs)
                 .expect("a histogram without bounds grows to take any value");
+        }
+    }
+
+    /// What came of their first tries.
+    #[must_use]
+    pub fn first_tries(&self) -> FirstTries {
+        match &self.raw {
+            Some(raw) => (**raw).clone(),
+            None => FirstTries {
+                good: self.good,
+                bad: self.bad,
+                by_outcome: self.by_outcome.clone(),
+                latency: self.latency.clone(),
+            },
         }
     }
 
@@ -224,7 +277,7 @@ pub enum NoLatency {
     Bad,
 }
 
-fn record(times: &mut Histogram<u64>, us: i64) {
+pub(super) fn record(times: &mut Histogram<u64>, us: i64) {
     times
         .record(u64::try_from(us).unwrap_or(0))
         .expect("a histogram without bounds grows to take any value");
@@ -233,6 +286,7 @@ fn record(times: &mut Histogram<u64>, us: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Retried;
     use crate::timeline::tally::Doubt;
     use crate::timeline::tally::dossier::testing::request;
 
@@ -267,7 +321,7 @@ mod tests {
             .map(|s| {
                 (
                     s.name.clone(),
-                    tally(&requests, s, 1, view(&doubt, Reading::AsRecorded))
+                    tally(&requests, s, 1, &[], view(&doubt, Reading::AsRecorded))
                         .all
                         .asked,
                 )
@@ -292,7 +346,7 @@ mod tests {
         requests[3] = request(3, 1, Outcome::Http5xx);
         let doubt = Doubt::default();
         let span = || spans(0, &[]).pop().unwrap();
-        let counts = tally(&requests, span(), 1, view(&doubt, Reading::AsRecorded)).all;
+        let counts = tally(&requests, span(), 1, &[], view(&doubt, Reading::AsRecorded)).all;
         assert_eq!(
             (counts.good, counts.bad, counts.availability()),
             (99, 1, Some(0.99))
@@ -310,9 +364,23 @@ mod tests {
             slices: vec![(0, 100)],
             ..Doubt::default()
         };
-        let kind = tally(&requests, span(), 1, view(&doubt, Reading::SuspectsGood)).all;
+        let kind = tally(
+            &requests,
+            span(),
+            1,
+            &[],
+            view(&doubt, Reading::SuspectsGood),
+        )
+        .all;
         assert_eq!((kind.bad, kind.latency_at(1.0)), (0, Ok(0)));
-        let harsh = tally(&requests, span(), 1, view(&doubt, Reading::SuspectsBad)).all;
+        let harsh = tally(
+            &requests,
+            span(),
+            1,
+            &[],
+            view(&doubt, Reading::SuspectsBad),
+        )
+        .all;
         assert_eq!(
             (harsh.bad, harsh.latency_at(0.01)),
             (100, Err(NoLatency::Bad))
@@ -329,10 +397,57 @@ mod tests {
         };
         let doubt = Doubt::default();
         let span = spans(0, &[]).pop().unwrap();
-        let counts = tally(&[shed, queued], span, 1, view(&doubt, Reading::AsRecorded)).all;
+        let counts = tally(
+            &[shed, queued],
+            span,
+            1,
+            &[],
+            view(&doubt, Reading::AsRecorded),
+        )
+        .all;
         assert_eq!(
             (counts.bad, counts.latency.len(), counts.service_time.max()),
             (1, 1, 600)
         );
+    }
+
+    #[test]
+    fn first_tries_are_counted_beside_what_came_of_the_requests() {
+        let retried = |due_us: i64, outcome| RequestRecord {
+            retried: Some(Retried {
+                times: 2,
+                outcome: Outcome::Http5xx,
+                done_us: due_us + 7,
+            }),
+            ..request(due_us, 900, outcome)
+        };
+        let requests = [
+            request(0, 10, Outcome::Ok),
+            retried(1, Outcome::Ok),
+            request(2, 10, Outcome::Shed),
+            retried(3, Outcome::Timeout),
+            request(4, 10, Outcome::Ok),
+        ];
+        let doubt = Doubt::default();
+        let of = |requests: &[RequestRecord]| {
+            let span = spans(0, &[]).pop().unwrap();
+            tally(requests, span, 1, &[], view(&doubt, Reading::AsRecorded)).all
+        };
+        let counts = of(&requests);
+        let raw = counts.first_tries();
+        assert_eq!((counts.good, counts.bad, counts.tries), (3, 2, 8));
+        assert_eq!((raw.good, raw.bad), (2, 3));
+        assert_eq!(
+            raw.by_outcome,
+            [(Outcome::Ok, 2), (Outcome::Http5xx, 2), (Outcome::Shed, 1)].into()
+        );
+        assert_eq!((raw.latency.max(), counts.latency.max()), (10, 900));
+        assert_eq!(raw.latency.len(), 4);
+        // Counted in parts, whichever of them has seen a retry, they are the same.
+        for at in 0..=requests.len() {
+            let mut parts = of(&requests[..at]);
+            parts.merge(&of(&requests[at..]));
+            assert_eq!(parts, counts, "{at}");
+        }
     }
 }

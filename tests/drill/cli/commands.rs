@@ -83,12 +83,15 @@ fn the_schemas_are_printed_as_committed() {
     let said = folder.firedrill(&["schema"]);
     let committed = fs::read_to_string(repository().join("docs/schemas/scenario-v1.json")).unwrap();
     assert_eq!(said.out, committed);
-    let plan = folder.firedrill(&["schema", "plan"]);
-    let committed = fs::read_to_string(repository().join("docs/schemas/plan-v1.json")).unwrap();
-    assert_eq!(
-        plan.out, committed,
-        "out of date: firedrill schema plan > docs/schemas/plan-v1.json"
-    );
+    for of in ["plan", "load", "capacity"] {
+        let said = folder.firedrill(&["schema", of]);
+        let committed = repository().join(format!("docs/schemas/{of}-v1.json"));
+        assert_eq!(
+            said.out,
+            fs::read_to_string(committed).unwrap(),
+            "out of date: firedrill schema {of} > docs/schemas/{of}-v1.json"
+        );
+    }
     let result: Value = serde_json::from_str(&folder.firedrill(&["schema", "result"]).out).unwrap();
     assert!(result["properties"]["verdict"].is_object());
 }
@@ -151,7 +154,9 @@ fn a_run_is_judged_reported_and_exported_again_from_its_files() {
     assert_eq!(exported.out.lines().count() as u64, asked + 1);
     assert_eq!(
         exported.out.lines().next(),
-        Some("n,journey,request,user,due_us,sent_us,done_us,outcome,good,status,instance,version")
+        Some(
+            "n,journey,request,user,due_us,sent_us,done_us,outcome,good,status,instance,version,tries,first_outcome,first_done_us"
+        )
     );
 
     // A new objective on an old run.

@@ -127,6 +127,19 @@ fn nobody_there_is_no_measurement() {
 }
 
 #[test]
+fn a_promise_that_nobody_kept_is_a_miss() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", free.local_addr().unwrap());
+    drop(free);
+    let arguments = ["load", &url, "--rate", "100/s", "--for", "500ms"];
+    let said = Folder::new().firedrill(&[&arguments[..], &["--good", "99%"]].concat());
+    // A busy machine may leave requests out; what did go was refused all the same.
+    let late = said.out.contains("the generator");
+    assert_eq!(said.code, if late { 3 } else { 1 }, "{said:?}");
+    assert!(late || said.out.contains("FAIL"), "{said:?}");
+}
+
+#[test]
 fn what_cannot_be_asked_is_a_usage_error() {
     let folder = Folder::new();
     let url = "http://127.0.0.1:9/";

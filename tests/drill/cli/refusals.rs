@@ -64,10 +64,6 @@ fn usage_errors_touch_nothing() {
             &["run", "small.yaml", "--skip", "lose-two"],
             &["no step `lose-two`", "lose-one"],
         ),
-        (
-            &["run", "small.yaml", "--ui", "tui"],
-            &["not supported yet", "--ui plain"],
-        ),
         (&["run"], &["FILES"]),
         (&["drill"], &["drill"]),
         (&["judge", "nowhere"], &["nowhere"]),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use firedrill::judge::result::LoadResult;
 use firedrill::judge::{self, Judgement};
 use firedrill::load::ClientChoice;
 use firedrill::load::client::FakeClient;
@@ -158,8 +159,11 @@ recovery: {{ settle: 2s, bad: 0 }}
             Some(moods) => Arc::new(MoodyStack::new(Arc::clone(&honest), moods)),
             None => Arc::clone(&honest),
         };
-        let served_by = self.plan.load.as_ref().and_then(|l| l.served_by.as_ref());
-        let client = FakeClient::new(self.world.clone(), served_by);
+        let served_by = {
+            let mut loads = self.plan.every_load();
+            loads.find_map(|(_, load)| load.served_by.clone())
+        };
+        let client = FakeClient::new(self.world.clone(), served_by.as_ref());
         let ended = conduct(Order {
             plan: self.plan.clone(),
             dir: dir.clone(),
@@ -208,6 +212,12 @@ recovery: {{ settle: 2s, bad: 0 }}
 }
 
 impl Drilled {
+    /// What its one load did.
+    pub(crate) fn load(&self) -> &LoadResult {
+        let loads = self.judgement.load.as_ref().expect("it was under load");
+        loads.named(None).expect("it has one load")
+    }
+
     /// What makes the run no pass, by code.
     pub(crate) fn codes(&self) -> Vec<&str> {
         self.judgement

@@ -62,7 +62,8 @@ objectives: { availability: { at_least: 90% }, failover: { second: 3s } }
     );
     let bad = |step: &firedrill::judge::result::StepResult| step.failover.as_ref().unwrap().all.bad;
     assert!(bad(first) > bad(second) && bad(second) > 0);
-    let run = drilled.judgement.window("run").unwrap();
+    let load = drilled.load();
+    let run = load.window("run").unwrap();
     assert_eq!(run.all.bad, bad(first), "the second's stand in both");
 }
 
@@ -268,7 +269,7 @@ objectives: { failover: { hang: 3s } }
 ";
     let drilled = FakeDrill::new(method).run().await;
     passes(&drilled);
-    let load_end = drilled.judgement.load.as_ref().unwrap().started_us + 32_000_000;
+    let load_end = drilled.load().started_us + 32_000_000;
     assert!(drilled.judgement.steps[0].healed_us.unwrap() >= load_end);
 }
 

@@ -53,7 +53,7 @@ fn stopped(drilled: &Drilled, what: &str) -> i64 {
         _ => None,
     });
     assert_eq!(healed, ["second", "first"], "the newest first");
-    let load = drilled.judgement.load.as_ref().unwrap();
+    let load = drilled.load();
     stop.at_us - load.steps_zero_us - 10 * SECOND
 }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use firedrill::load::{ClientChoice, Ended, Load, LoadError, LoadSpec, Running, Sink, Values};
+use firedrill::load::{
+    ClientChoice, Ended, Load, LoadError, LoadSpec, Pacer, Running, Sink, Values,
+};
 use firedrill::model::{
     Lookup, Outcome, Rate, RequestRecord, Stage, Template, TemplateError, Variable,
 };
@@ -87,15 +89,29 @@ pub(crate) fn plan(rate: f64, length: Duration, journeys: Vec<JourneyPlan>) -> L
         data: None,
         journeys,
         arrivals: Arrivals::default(),
+        retry: None,
         engine: EnginePlan::default(),
     }
+}
+
+/// A load that is ready, and how many requests each of its journeys has.
+pub(crate) struct Ready {
+    load: Load,
+    journeys: Vec<u64>,
+}
+
+/// A load under way. What it comes to is only had with its books in balance.
+pub(crate) struct UnderWay {
+    running: Running,
+    kept: Kept,
+    journeys: Vec<u64>,
 }
 
 pub(crate) fn prepare(
     plan: LoadPlan,
     values: &Values,
     client: ClientChoice,
-) -> Result<Load, LoadError> {
+) -> Result<Ready, LoadError> {
     prepare_in(Path::new("."), plan, values, client)
 }
 
@@ -105,13 +121,101 @@ pub(crate) fn prepare_in(
     plan: LoadPlan,
     values: &Values,
     client: ClientChoice,
-) -> Result<Load, LoadError> {
-    let spec = LoadSpec {
-        plan,
-        seed: 42,
-        scenario_dir: folder.to_owned(),
-    };
-    Load::prepare(spec, values, client)
+) -> Result<Ready, LoadError> {
+    let journeys = plan.journeys.iter();
+    let journeys = journeys.map(|j| j.requests().count() as u64).collect();
+    let spec = LoadSpec::alone(plan, 42, folder.to_owned());
+    let load = Load::prepare(spec, values, client)?;
+    Ok(Ready { load, journeys })
+}
+
+impl Ready {
+    pub(crate) async fn login(&self) -> Result<(), LoadError> {
+        self.load.login().await
+    }
+
+    /// Starts it 20 ms from now.
+    pub(crate) fn start(self) -> (UnderWay, Kept) {
+        let clock = Clock::start();
+        self.start_at(clock, clock.now_us() + 20_000).unwrap()
+    }
+
+    pub(crate) fn start_at(
+        self,
+        clock: Clock,
+        started_us: i64,
+    ) -> Result<(UnderWay, Kept), LoadError> {
+        self.start_by(|load, kept| load.start(clock, started_us, || Box::new(kept.clone())))
+    }
+
+    /// Starts it on the caller's runtime, paced by `pacer`.
+    pub(crate) fn start_here(
+        self,
+        pacer: Box<dyn Pacer>,
+        clock: Clock,
+        started_us: i64,
+    ) -> Result<(UnderWay, Kept), LoadError> {
+        self.start_by(|load, kept| {
+            load.start_here(pacer, clock, started_us, Box::new(kept.clone()))
+        })
+    }
+
+    fn start_by(
+        self,
+        start: impl FnOnce(Load, &Kept) -> Result<Running, LoadError>,
+    ) -> Result<(UnderWay, Kept), LoadError> {
+        let kept = Kept::default();
+        let under_way = UnderWay {
+            running: start(self.load, &kept)?,
+            kept: kept.clone(),
+            journeys: self.journeys,
+        };
+        Ok((under_way, kept))
+    }
+}
+
+impl UnderWay {
+    /// Waits for its end, and checks its books.
+    pub(crate) async fn join(&mut self) -> Ended {
+        let ended = self.running.join().await;
+        self.check(&ended);
+        ended
+    }
+
+    pub(crate) fn abort(&self) {
+        self.running.abort();
+    }
+
+    pub(crate) fn readdress(&self, values: &Values) -> Result<(), LoadError> {
+        self.running.readdress(values)
+    }
+
+    /// No failure; arrivals × the requests of their journeys = the sum of all outcomes + those never reached, with exactly
+    /// one record for each request asked, a journey's in order and without a gap.
+    fn check(&self, ended: &Ended) {
+        assert_eq!(ended.failed, None);
+        let by_outcome: usize = self.kept.by_outcome().values().sum();
+        assert_eq!(ended.asked, by_outcome as u64, "{ended:?}");
+        let records = self.kept.records();
+        let (mut arrivals, mut planned) = (0, 0);
+        for (at, record) in records.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| &records[before]);
+            match before.filter(|before| before.n == record.n) {
+                Some(before) => {
+                    let next = (before.journey, before.request + 1);
+                    assert_eq!((record.journey, record.request), next, "{record:?}");
+                    assert!(before.good, "a journey goes on after {before:?}");
+                }
+                None => {
+                    assert_eq!(record.request, 0, "{record:?}");
+                    arrivals += 1;
+                    planned += self.journeys[usize::from(record.journey)];
+                }
+            }
+        }
+        assert_eq!(ended.arrivals, arrivals, "{ended:?}");
+        assert_eq!(ended.asked + ended.not_reached, planned, "{ended:?}");
+    }
 }
 
 /// Keeps all records, and names by number.
@@ -180,33 +284,11 @@ impl Kept {
     }
 }
 
-/// Starts a load 20 ms from now.
-pub(crate) fn start(load: Load) -> (Running, Kept) {
-    let kept = Kept::default();
-    let clock = Clock::start();
-    let running = load
-        .start(clock, clock.now_us() + 20_000, || Box::new(kept.clone()))
-        .unwrap();
-    (running, kept)
-}
-
-/// Runs a load over HTTP/1.1 to its end, and checks the books.
+/// Runs a load over HTTP to its end.
 pub(crate) async fn run(plan: LoadPlan, address: SocketAddr) -> (Ended, Kept) {
-    let (mut running, kept) = start(prepare(plan, &at(address), ClientChoice::Http).unwrap());
-    let ended = running.join().await;
-    balanced(&ended, &kept);
-    (ended, kept)
-}
-
-/// Exactly one record for each request asked, and no failure.
-pub(crate) fn balanced(ended: &Ended, kept: &Kept) {
-    assert_eq!(ended.failed, None);
-    let records = kept.records();
-    assert_eq!(ended.asked, records.len() as u64, "{ended:?}");
-    for pair in records.windows(2) {
-        let key = |r: &RequestRecord| (r.n, r.request);
-        assert_ne!(key(&pair[0]), key(&pair[1]), "two records of one request");
-    }
+    let ready = prepare(plan, &at(address), ClientChoice::Http).unwrap();
+    let (mut running, kept) = ready.start();
+    (running.join().await, kept)
 }
 
 /// The value below which `share` of the latencies lie, in µs.

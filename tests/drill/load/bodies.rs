@@ -39,10 +39,10 @@ async fn a_file_is_sent_byte_for_byte() {
         let values = bench::at(server.address);
         let load = bench::prepare_in(folder.path(), plan, &values, ClientChoice::Http).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let (mut running, kept) = bench::start(load);
+        let (mut running, _) = load.start();
         // It was read before: what becomes of the file does not matter any more, nor that addresses are taken anew.
         running.readdress(&values).unwrap();
-        bench::balanced(&running.join().await, &kept);
+        running.join().await;
 
         let seen = server.seen();
         assert_eq!(seen.len(), 20);

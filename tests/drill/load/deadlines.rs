@@ -26,18 +26,14 @@ async fn stalled(connections: u32, stall: Duration) -> (f64, f64) {
     let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
     let clock = Clock::start();
     let started_us = clock.now_us() + 20_000;
-    let kept = Kept::default();
-    let mut running = load
-        .start(clock, started_us, || Box::new(kept.clone()))
-        .unwrap();
+    let (mut running, kept) = load.start_at(clock, started_us).unwrap();
     bench::until("a quarter of the load", || kept.count() > 150).await;
     server.stall(true);
     let begin = clock.now_us();
     sleep(stall).await;
     let end = clock.now_us();
     server.stall(false);
-    let ended = running.join().await;
-    bench::balanced(&ended, &kept);
+    running.join().await;
     assert!(server.most_open() <= connections as usize);
     let mut truth: Vec<i64> = (0..600)
         .map(|n| started_us + n * 1_000_000 / 300)
@@ -102,11 +98,10 @@ async fn those_who_wait_go_oldest_first() {
     plan.connections = 1;
     plan.timeout = Duration::from_secs(10);
     let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
-    let (mut running, kept) = bench::start(load);
+    let (mut running, _) = load.start();
     sleep(Duration::from_millis(400)).await;
     server.stall(false);
-    let ended = running.join().await;
-    bench::balanced(&ended, &kept);
+    running.join().await;
     assert_eq!(server.most_open(), 1);
     let order: Vec<_> = server.seen().iter().map(|s| s.line.clone()).collect();
     let expected: Vec<_> = (0..60).map(|n| format!("GET /{n} HTTP/1.1")).collect();
@@ -141,13 +136,9 @@ async fn let_go_late(in_flight: u64, server: &Misbehaving) -> Kept {
     let clock = Clock::start();
     let started_us = clock.now_us();
     let batches = vec![(started_us + 1_000_000, 0..100)];
-    let kept = Kept::default();
     let pacer = Box::new(Stopped { clock, batches });
-    let mut running = load
-        .start_here(pacer, clock, started_us, Box::new(kept.clone()))
-        .unwrap();
-    let ended = running.join().await;
-    bench::balanced(&ended, &kept);
+    let (mut running, kept) = load.start_here(pacer, clock, started_us).unwrap();
+    running.join().await;
     kept
 }
 
@@ -218,11 +209,10 @@ async fn an_abort_cuts_what_is_unanswered() {
     );
     plan.timeout = Duration::from_secs(30);
     let load = bench::prepare(plan, &bench::at(server.address), ClientChoice::Http).unwrap();
-    let (mut running, kept) = bench::start(load);
+    let (mut running, kept) = load.start();
     bench::until("requests on the wire", || server.seen().len() >= 20).await;
     running.abort();
     let ended = running.join().await;
-    bench::balanced(&ended, &kept);
     assert!(ended.aborted);
     assert_eq!(
         kept.by_outcome().into_keys().collect::<Vec<_>>(),

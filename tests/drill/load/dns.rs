@@ -7,20 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firedrill::load::ClientChoice;
-use firedrill::model::Outcome;
+use firedrill::model::{Outcome, RequestRecord};
 use firedrill::scenario::plan::LoadPlan;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::bench::{self, get, journey, plan};
+use super::black_hole::BlackHole;
 use super::misbehaving::Misbehaving;
 
 const A: [u8; 2] = [0, 1];
 
 /// A DNS server (RFC 1035) that knows every name, each by the same addresses. It ends when dropped.
-struct Dns {
-    address: SocketAddr,
+pub(crate) struct Dns {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
     task: AbortHandle,
 }
@@ -34,7 +35,7 @@ struct Shared {
 }
 
 impl Dns {
-    async fn start(addresses: &[Ipv4Addr], ttl: u32) -> Self {
+    pub(crate) async fn start(addresses: &[Ipv4Addr], ttl: u32) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -162,12 +163,11 @@ async fn an_address_is_not_kept_beyond_its_time() {
     let plan = one_by_one(50.0, Duration::from_secs(4), &server, &dns);
     let values = bench::at(server.address);
     let load = bench::prepare(plan, &values, ClientChoice::Http).unwrap();
-    let (mut running, kept) = bench::start(load);
+    let (mut running, _) = load.start();
     bench::until("some connections", || server.accepted() >= 10).await;
     dns.change(&[TWO]);
     let changed = Instant::now();
-    let ended = running.join().await;
-    bench::balanced(&ended, &kept);
+    running.join().await;
 
     let came = server.came();
     let late: Vec<_> = came
@@ -214,4 +214,31 @@ async fn a_name_that_does_not_exist_and_a_server_that_is_silent_are_dns() {
     plan.engine.dns = Some(silent.local_addr().unwrap());
     let (_, kept) = bench::run(plan, server.address).await;
     assert_eq!(kept.by_outcome(), BTreeMap::from([(Outcome::Dns, 10)]));
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_answers_does_not_use_up_the_time_of_the_next() {
+    let server = Misbehaving::on("127.0.0.3:0").await;
+    let _hole = BlackHole::on(&format!("{ONE}:{}", server.address.port())).await;
+    let dns = Dns::start(&[ONE, TWO], 1000).await;
+    // With less time than the attempts of RFC 8305 lie apart, and with much more.
+    for timeout_ms in [400, 4_000] {
+        let mut plan = one_by_one(20.0, Duration::from_secs(1), &server, &dns);
+        plan.connections = 256;
+        plan.timeout = Duration::from_millis(timeout_ms);
+        let (ended, kept) = bench::run(plan, server.address).await;
+        assert_eq!(kept.by_outcome(), BTreeMap::from([(Outcome::Ok, 20)]));
+        assert_eq!(
+            ended.notes,
+            ["shop.example: 127.0.0.2 0 connections, 10 failed; 127.0.0.3 20 connections"]
+        );
+        let waited = kept
+            .records()
+            .iter()
+            .filter(|r| r.latency_us() >= 190_000)
+            .count();
+        assert!(waited >= 10, "{waited}");
+        let longest = kept.records().iter().map(RequestRecord::latency_us).max();
+        assert!(longest < Some(2_000_000), "{longest:?}");
+    }
 }

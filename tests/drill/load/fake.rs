@@ -24,7 +24,7 @@ pub(crate) fn client(
 
 #[async_trait]
 impl Client for Fake {
-    async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
+    async fn send(&self, request: &Outgoing, deadline: Instant) -> Exchange {
         request.sent.note();
         let (time, end) = (self.0)(request.target.path());
         let done = Instant::now() + time;

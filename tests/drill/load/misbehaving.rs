@@ -189,12 +189,40 @@ impl Shared {
         let mut stalled = self.stalled.subscribe();
         stalled.wait_for(|stalled| !stalled).await.unwrap();
         let token = self.token.load(Ordering::SeqCst);
+        // The first request for a target fails in its own way, every further one is answered.
+        let first = self
+            .seen
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|s| s.line == seen.line)
+            .count()
+            == 1;
+        let path = match path.split_once('?') {
+            Some((flaky, _)) if flaky.starts_with("/flaky/") || flaky.starts_with("/wait/") => {
+                flaky
+            }
+            _ => path,
+        };
         let half = "HTTP/1.1 200 X\r\nContent-Length: 100\r\nX-Backend: half\r\n\r\nhalf";
         let (text, next) = match path {
+            "/flaky/eof" if first => return Ok(Next::Close),
+            "/flaky/reset" if first => return Ok(Next::Reset),
+            "/flaky/503" if first => (answer(503, "", "flaky"), Next::Keep),
+            "/wait/1" if first => (answer(503, "Retry-After: 1\r\n", "later"), Next::Keep),
+            "/wait/9" if first => (answer(429, "Retry-After: 9\r\n", "later"), Next::Keep),
+            "/wait/60" if first => (answer(503, "Retry-After: 60\r\n", "later"), Next::Keep),
+            "/hops/3" => (answer(302, "Location: /hops/2\r\n", ""), Next::Keep),
+            "/hops/2" => (answer(307, "Location: /hops/1\r\n", ""), Next::Keep),
+            "/hops/1" => (answer(303, "Location: /hops/0\r\n", ""), Next::Keep),
             "/eof" => return Ok(Next::Close),
             "/reset" => return Ok(Next::Reset),
             "/hang" => return hang(stream).await,
             "/eof-mid" => (half.to_owned(), Next::Close),
+            "/hang-mid" => {
+                stream.write_all(half.as_bytes()).await?;
+                return hang(stream).await;
+            }
             "/reset-mid" => {
                 stream.write_all(half.as_bytes()).await?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -224,9 +252,14 @@ impl Shared {
                 let known = seen.headers.get("authorization").is_some_and(|a| *a == format!("Token t{token}"));
                 (answer(if known { 200 } else { 401 }, "", "private"), Next::Keep)
             }
-            _ => match path.strip_prefix("/status/") {
-                Some(status) => (answer(status.parse().unwrap(), "", "status"), Next::Keep),
-                None => (answer(200, "X-Version: v7\r\n", r#"{"slug": "a b", "n": 5}"#), Next::Keep),
+            to if to.starts_with("/to/") => {
+                let headers = format!("Location: {}\r\nSet-Cookie: hop=1;Path=/\r\n", &to[3..]);
+                (answer(302, &headers, ""), Next::Keep)
+            }
+            _ => match (path.strip_prefix("/status/"), path.strip_prefix("/cookie/")) {
+                (Some(status), _) => (answer(status.parse().unwrap(), "", "status"), Next::Keep),
+                (None, Some(cookie)) => (answer(200, &format!("Set-Cookie: {cookie}\r\n"), "cookie"), Next::Keep),
+                (None, None) => (answer(200, "X-Version: v7\r\n", r#"{"slug": "a b", "n": 5}"#), Next::Keep),
             },
         };
         stream.write_all(text.as_bytes()).await?;

@@ -29,8 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use super::bench::{self, get, journey, plan};
 
 /// A folder with `ca.pem`, `other.pem`, `client.pem` and `client.key`, and a server whose certificate the first signed.
-struct Secure {
-    address: SocketAddr,
+pub(crate) struct Secure {
+    pub(crate) address: SocketAddr,
     folder: TempDir,
     task: AbortHandle,
 }
@@ -58,7 +58,7 @@ fn signed(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (String, String
 
 impl Secure {
     /// One that wants a client certificate, or does not.
-    async fn start(wants_client: bool) -> Self {
+    pub(crate) async fn start(wants_client: bool) -> Self {
         let (ca, other) = (issuer("ca"), issuer("other"));
         let folder = tempfile::tempdir().unwrap();
         let write =
@@ -113,6 +113,11 @@ impl Secure {
         }
     }
 
+    /// TLS of somebody who trusts another authority.
+    pub(crate) fn not_trusting(&self) -> TlsPlan {
+        relative_to(self.folder.path(), trusting("other.pem"))
+    }
+
     /// How 20 requests end.
     async fn ask(&self, driver: Driver, tls: TlsPlan) -> BTreeMap<Outcome, usize> {
         let url = format!("https://localhost:{}/", self.address.port());
@@ -128,7 +133,7 @@ impl Secure {
         if kept.by_outcome().contains_key(&Outcome::Ok) {
             let spoken = match driver {
                 Driver::Hyper1 | Driver::Raw1 => "HTTP/1.1",
-                Driver::Hyper2 => "HTTP/2.0",
+                Driver::Hyper2 | Driver::Reqwest => "HTTP/2.0",
             };
             for record in kept.records() {
                 assert_eq!(kept.name(record.version), spoken);
@@ -168,7 +173,7 @@ fn trusting(ca: &str) -> TlsPlan {
 async fn a_server_is_trusted_by_its_authority_or_by_name_alone() {
     let server = Secure::start(false).await;
     let all = |outcome| BTreeMap::from([(outcome, 20)]);
-    for driver in [Driver::Hyper1, Driver::Hyper2] {
+    for driver in [Driver::Hyper1, Driver::Hyper2, Driver::Reqwest] {
         assert_eq!(
             server.ask(driver, trusting("ca.pem")).await,
             all(Outcome::Ok)
@@ -196,10 +201,12 @@ async fn a_client_certificate_is_shown_where_one_is_given() {
         identity: Some(("client.pem".into(), "client.key".into())),
         ..trusting("ca.pem")
     };
-    assert_eq!(
-        server.ask(Driver::Hyper1, known).await,
-        BTreeMap::from([(Outcome::Ok, 20)])
-    );
+    for driver in [Driver::Hyper1, Driver::Reqwest] {
+        assert_eq!(
+            server.ask(driver, known.clone()).await,
+            BTreeMap::from([(Outcome::Ok, 20)])
+        );
+    }
     // TLS 1.3 tells a client without one only after its own part of the handshake is over.
     let unknown = server.ask(Driver::Hyper1, trusting("ca.pem")).await;
     assert!(!unknown.contains_key(&Outcome::Ok), "{unknown:?}");

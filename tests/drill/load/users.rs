@@ -34,6 +34,7 @@ fn users(count: u32) -> Users {
     Users {
         count,
         login: vec![login],
+        cookies: false,
     }
 }
 
@@ -55,7 +56,7 @@ async fn users_log_in_before_and_again_on_401() {
         r#"{"user":{"email":"u2@example.test","password":"hush"}}"#
     );
 
-    let (mut running, kept) = bench::start(load);
+    let (mut running, kept) = load.start();
     bench::until("good answers", || kept.count() > 30).await;
     assert_eq!(
         kept.by_outcome().into_keys().collect::<Vec<_>>(),
@@ -63,7 +64,6 @@ async fn users_log_in_before_and_again_on_401() {
     );
     server.revoke();
     let ended = running.join().await;
-    bench::balanced(&ended, &kept);
     assert_eq!(ended.asked, 300, "logins are not asked");
     let by_outcome = kept.by_outcome();
     assert!(by_outcome[&Outcome::Http4xx] > 0, "{by_outcome:?}");
@@ -91,7 +91,7 @@ async fn a_login_that_fails_is_told() {
     assert!(error.to_string().contains("http_4xx"), "{error}");
     // And without a login there is no start.
     let clock = firedrill::timeline::clock::Clock::start();
-    let started = load.start(clock, 0, || Box::new(bench::Kept::default()));
+    let started = load.start_at(clock, 0);
     assert!(matches!(started, Err(LoadError::NotLoggedIn)));
 }
 
@@ -122,6 +122,7 @@ async fn variables_are_filled_in_for_each_arrival() {
     plan.users = Some(Users {
         count: 4,
         login: Vec::new(),
+        cookies: false,
     });
     plan.headers = vec![("X-Common".to_owned(), bench::text("n${n}"))];
     let (ended, kept) = bench::run(plan, server.address).await;

@@ -1,5 +1,5 @@
 """The figures by name, in the order in which they are measured. Each is a function that takes the bench and gives lines."""
-from . import books, deadline, generator_stall, light, memory, open_loop, pacing, reload, server_stall, throughput
+from . import books, deadline, generator_stall, kill, light, memory, open_loop, pacing, reload, screen, server_stall, throughput
 
 FIGURES = {
     "throughput": ("Most requests a second, plain HTTP/1.1, closed loop", throughput.plain),
@@ -12,6 +12,8 @@ FIGURES = {
     "server-stall": ("The server stands still for 1 s: what callers waited", server_stall.measure),
     "generator-stall": ("The generator stands still for 1 s", generator_stall.measure),
     "deadline": ("The server stands still for 2 s, timeout 500 ms, 10,000/s", deadline.measure),
+    "kill": ("The server is killed for 2 s: the outage as `firedrill run` reports it, and as it was", kill.measure),
     "reload": ("nginx reloads four times under load", reload.measure),
+    "screen": ("The game day's screen beside a load of 5,000/s", screen.measure),
     "memory": ("Memory, 64 connections", memory.measure),
 }

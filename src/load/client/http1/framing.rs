@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method};
 
-use crate::load::client::Body;
+use crate::load::client::{Body, Reading};
 
 /// Most headers of an answer.
 const MOST_HEADERS: usize = 128;
@@ -37,15 +37,13 @@ enum Next {
 pub(super) struct Answer {
     /// The request was a HEAD: no body follows whatever the head says.
     bodiless: bool,
-    keep: usize,
     next: Next,
     /// Status of the head; 0 before it came.
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     /// Whether the connection can be used again after it.
     pub(super) reusable: bool,
-    kept: BytesMut,
-    whole: bool,
+    reading: Reading,
 }
 
 impl Answer {
@@ -53,13 +51,11 @@ impl Answer {
     pub(super) fn to(method: &Method, keep: usize) -> Self {
         Self {
             bodiless: method == Method::HEAD,
-            keep,
             next: Next::Head,
             status: 0,
             headers: HeaderMap::new(),
             reusable: true,
-            kept: BytesMut::new(),
-            whole: true,
+            reading: Reading::new(keep),
         }
     }
 
@@ -127,18 +123,13 @@ impl Answer {
 
     /// The body, as far as it came.
     pub(super) fn into_body(self) -> Body {
-        Body {
-            kept: self.kept.freeze(),
-            whole: self.whole,
-        }
+        self.reading.done()
     }
 
     /// Takes up to `most` bytes of the body; how many it took.
     fn body(&mut self, bytes: &mut BytesMut, most: u64) -> u64 {
         let n = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
-        let room = self.keep - self.kept.len();
-        self.whole &= n <= room;
-        self.kept.extend_from_slice(&bytes[..n.min(room)]);
+        self.reading.take(&bytes[..n]);
         bytes.advance(n);
         n as u64
     }

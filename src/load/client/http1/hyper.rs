@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use http::Request;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use crate::load::client::dial::Dialer;
 use crate::load::client::pooled::{Failed, Link, Phase, Pool, Progress};
 use crate::load::client::wire::FirstWrite;
-use crate::load::client::{Body, Destination, Outgoing, failure};
+use crate::load::client::{Body, Destination, Outgoing, by_hyper, failure};
 use crate::model::Outcome;
 
 /// An established connection. Dropping it closes it at once.
@@ -42,9 +41,10 @@ impl Link for Connection {
         id: u64,
         to: &Arc<Destination>,
         pool: Weak<Pool<Self>>,
+        deadline: Instant,
         phase: &mut Phase,
     ) -> Result<Self, Outcome> {
-        let wire = dialer.open(to, phase).await?;
+        let wire = dialer.open(to, deadline, phase).await?;
         let first_write = wire.first_write();
         let (sender, connection) = http1::handshake(TokioIo::new(wire))
             .await
@@ -94,30 +94,23 @@ impl Link for Connection {
         self.sender.ready().await.is_ok()
     }
 
-    async fn ask(&mut self, request: &Outgoing, progress: &mut Progress) -> Result<Body, Failed> {
+    async fn ask(
+        &mut self,
+        request: &mut Outgoing,
+        progress: &mut Progress,
+    ) -> Result<Body, Failed> {
         self.first_write.arm(request.sent.clone());
-        let mut message = Request::new(Full::new(request.body.clone()));
-        *message.method_mut() = request.method.clone();
-        *message.uri_mut() = request.target.clone();
-        *message.headers_mut() = request.headers.clone();
-        let response = match self.sender.try_send_request(message).await {
-            Ok(response) => response,
-            Err(mut error) => {
-                // hyper hands the request back only where it had not begun to write it.
-                let left = error.take_message().is_none();
-                let outcome = failure::of_exchange(&error.into_error());
-                return Err(if left {
-                    Failed::Ended(outcome)
-                } else {
-                    Failed::NeverLeft(outcome)
-                });
+        let headers = std::mem::take(&mut request.headers);
+        let message = by_hyper::message(request, request.target.clone(), headers);
+        match self.sender.try_send_request(message).await {
+            Ok(response) => by_hyper::answer(response, request.keep, progress).await,
+            Err(error) => {
+                let (failed, message) = by_hyper::unsent(error);
+                request.headers = message
+                    .map(|m| m.into_parts().0.headers)
+                    .unwrap_or_default();
+                Err(failed)
             }
-        };
-        let (head, body) = response.into_parts();
-        progress.status = head.status.as_u16();
-        progress.headers = head.headers;
-        crate::load::client::read(body, request.keep)
-            .await
-            .map_err(Failed::Ended)
+        }
     }
 }

@@ -15,9 +15,14 @@ pub(in crate::load) type Http1 = Pooled<hyper::Connection>;
 pub(in crate::load) type Raw1 = Pooled<raw::Connection>;
 
 impl<L: Link<Opener = Dialer>> Pooled<L> {
-    /// A client of at most `connections` connections, each its own link.
-    pub(in crate::load) fn over(connections: u32, dialer: Dialer, reuse: ReusePlan) -> Self {
-        Self::of(connections as usize, dialer, reuse)
+    /// A client of at most `connections` connections, each its own link; at most `connecting` are made at a time.
+    pub(in crate::load) fn over(
+        connections: u32,
+        connecting: u32,
+        dialer: Dialer,
+        reuse: ReusePlan,
+    ) -> Self {
+        Self::of(connections as usize, connecting, dialer, reuse)
     }
 }
 

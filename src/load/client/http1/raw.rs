@@ -41,9 +41,10 @@ impl Link for Connection {
         id: u64,
         to: &Arc<Destination>,
         _: Weak<Pool<Self>>,
+        deadline: Instant,
         phase: &mut Phase,
     ) -> Result<Self, Outcome> {
-        let wire = dialer.open(to, phase).await?;
+        let wire = dialer.open(to, deadline, phase).await?;
         Ok(Self {
             id,
             to: Arc::clone(to),
@@ -84,7 +85,11 @@ impl Link for Connection {
         self.reusable
     }
 
-    async fn ask(&mut self, request: &Outgoing, progress: &mut Progress) -> Result<Body, Failed> {
+    async fn ask(
+        &mut self,
+        request: &mut Outgoing,
+        progress: &mut Progress,
+    ) -> Result<Body, Failed> {
         self.reusable = false;
         write_head(&mut self.out, request);
         let mut answer = Answer::to(&request.method, request.keep);
@@ -95,12 +100,10 @@ impl Link for Connection {
             return Err(Failed::NeverLeft(failure::of_exchange(error)));
         }
         // A server may refuse a body that it has not read to its end, and say so.
-        match self.answer(&mut answer).await {
+        match self.answer(&mut answer, progress).await {
             Ok(()) => {}
             Err(outcome) => {
-                progress.status = answer.status;
-                progress.headers = answer.headers;
-                let outcome = match (written, answer.status) {
+                let outcome = match (written, progress.status) {
                     (Err(error), 0) => failure::of_exchange(&error),
                     _ => outcome,
                 };
@@ -108,8 +111,6 @@ impl Link for Connection {
             }
         }
         self.reusable = written.is_ok() && answer.reusable;
-        progress.status = answer.status;
-        progress.headers = std::mem::replace(&mut answer.headers, HeaderMap::new());
         Ok(answer.into_body())
     }
 }
@@ -124,8 +125,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads until the answer is complete.
-    async fn answer(&mut self, answer: &mut Answer) -> Result<(), Outcome> {
+    /// Reads until the answer is complete. Its head is told as soon as it came: the deadline may pass before the body has.
+    async fn answer(
+        &mut self,
+        answer: &mut Answer,
+        progress: &mut Progress,
+    ) -> Result<(), Outcome> {
         loop {
             self.read.reserve(READ);
             let n = match self.wire.read_buf(&mut self.read).await {
@@ -139,7 +144,12 @@ impl Connection {
                     Err(Outcome::Eof)
                 };
             }
-            match answer.take(&mut self.read) {
+            let taken = answer.take(&mut self.read);
+            if progress.status == 0 && answer.status != 0 {
+                progress.status = answer.status;
+                progress.headers = std::mem::replace(&mut answer.headers, HeaderMap::new());
+            }
+            match taken {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(_) => return Err(Outcome::Protocol),

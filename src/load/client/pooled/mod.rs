@@ -30,12 +30,13 @@ pub(in crate::load) trait Link: fmt::Debug + Sized + Send + Sync + 'static {
     /// What opens it.
     type Opener: Send + Sync;
 
-    /// Opens one to `to`. Where something else than its owner sees it close, that tells the pool its number.
+    /// Opens one to `to`, by the `deadline`. Where something else than its owner sees it close, that tells the pool its number.
     fn open(
         opener: &Self::Opener,
         id: u64,
         to: &Arc<Destination>,
         pool: Weak<Pool<Self>>,
+        deadline: Instant,
         phase: &mut Phase,
     ) -> impl Future<Output = Result<Self, Outcome>> + Send;
 
@@ -60,10 +61,11 @@ pub(in crate::load) trait Link: fmt::Debug + Sized + Send + Sync + 'static {
     /// Waits until it can be used again; `false` if it was closed instead.
     fn ready(&mut self) -> impl Future<Output = bool> + Send;
 
-    /// Sends a request and reads its answer to the last byte.
+    /// Sends a request and reads its answer to the last byte. One that never left keeps all it had; another may have lost its
+    /// headers.
     fn ask(
         &mut self,
-        request: &Outgoing,
+        request: &mut Outgoing,
         progress: &mut Progress,
     ) -> impl Future<Output = Result<Body, Failed>> + Send;
 
@@ -92,7 +94,7 @@ pub(in crate::load) enum Phase {
 
 impl Phase {
     /// The outcome if the deadline passes now.
-    fn at_deadline(self) -> Outcome {
+    pub(super) fn at_deadline(self) -> Outcome {
         match self {
             Self::Queued | Self::Exchanging => Outcome::Timeout,
             Self::Resolving => Outcome::Dns,
@@ -119,10 +121,10 @@ struct Timed<'a, L: Link> {
 }
 
 impl<'a, L: Link> Timed<'a, L> {
-    fn begin(pool: &'a Pool<L>) -> Self {
+    fn since(begun: Instant, pool: &'a Pool<L>) -> Self {
         Self {
             pool,
-            begun: Instant::now(),
+            begun,
             under_way: true,
         }
     }
@@ -147,10 +149,10 @@ impl<L: Link> Drop for Timed<'_, L> {
 }
 
 impl<L: Link> Pooled<L> {
-    /// A client of at most `most` links.
-    pub(super) fn of(most: usize, opener: L::Opener, reuse: ReusePlan) -> Self {
+    /// A client of at most `most` links, of which at most `opening` are opened at a time.
+    pub(super) fn of(most: usize, opening: u32, opener: L::Opener, reuse: ReusePlan) -> Self {
         Self {
-            pool: Pool::new(most),
+            pool: Pool::new(most, opening as usize),
             opener,
             reuse,
             next_id: AtomicU64::new(0),
@@ -160,12 +162,13 @@ impl<L: Link> Pooled<L> {
 
     async fn exchange(
         &self,
-        request: &Outgoing,
+        request: &mut Outgoing,
         deadline: Instant,
         progress: &mut Progress,
     ) -> Result<Body, Outcome> {
         let mut lease = self.pool.lease(&request.to, deadline).await;
-        let mut timed = Timed::begin(&self.pool);
+        let mut timed = Timed::since(lease.since(), &self.pool);
+        let again = self.reuse.stale_retry.then(|| request.headers.clone());
         if let Some(used) = lease.take().filter(|used| self.is_young(used)) {
             match self.on(used, request, progress).await {
                 Ok((body, link)) => {
@@ -177,6 +180,7 @@ impl<L: Link> Pooled<L> {
                 Err(Failed::NeverLeft(_)) => {}
                 Err(Failed::Ended(outcome)) if self.retries(request, outcome, progress) => {
                     self.retried.fetch_add(1, Ordering::Relaxed);
+                    request.headers = again.unwrap_or_default();
                 }
                 Err(Failed::Ended(outcome)) => {
                     timed.failed();
@@ -184,9 +188,12 @@ impl<L: Link> Pooled<L> {
                 }
             }
         }
+        progress.phase = Phase::Queued;
+        lease.may_open().await;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let pool = Arc::downgrade(&self.pool);
-        let opened = L::open(&self.opener, id, &request.to, pool, &mut progress.phase).await;
+        let (pool, phase) = (Arc::downgrade(&self.pool), &mut progress.phase);
+        let opened = L::open(&self.opener, id, &request.to, pool, deadline, phase).await;
+        lease.opened();
         let asked = match opened {
             Ok(fresh) => self.on(fresh, request, progress).await,
             Err(outcome) => Err(Failed::Ended(outcome)),
@@ -208,7 +215,7 @@ impl<L: Link> Pooled<L> {
     async fn on(
         &self,
         mut link: L,
-        request: &Outgoing,
+        request: &mut Outgoing,
         progress: &mut Progress,
     ) -> Result<(Body, L), Failed> {
         progress.phase = Phase::Exchanging;
@@ -250,9 +257,13 @@ impl<L: Link> Pooled<L> {
 
 impl<L: Link> Pooled<L> {
     /// As [`Client::send`](super::Client::send).
-    pub(in crate::load) async fn send(&self, request: Outgoing, deadline: Instant) -> Exchange {
+    pub(in crate::load) async fn send(
+        &self,
+        request: &mut Outgoing,
+        deadline: Instant,
+    ) -> Exchange {
         let mut progress = Progress::default();
-        let result = timeout_at(deadline, self.exchange(&request, deadline, &mut progress)).await;
+        let result = timeout_at(deadline, self.exchange(request, deadline, &mut progress)).await;
         Exchange {
             status: progress.status,
             headers: progress.headers,

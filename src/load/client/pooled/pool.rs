@@ -1,4 +1,4 @@
-//! The connections: never more than the limit, idle ones reused, and a first-come queue beyond them.
+//! The connections: never more than the limit, few opened at a time, idle ones reused, and a first-come queue beyond them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,8 @@ use crate::load::client::Destination;
 #[derive(Debug)]
 pub(in crate::load) struct Pool<L: Link> {
     max: usize,
+    /// Most that are opened at a time.
+    most_opening: usize,
     state: Mutex<State<L>>,
 }
 
@@ -25,10 +27,14 @@ struct State<L: Link> {
     longest: Duration,
     /// Places taken: by idle connections and by leases.
     taken: usize,
+    /// Turns taken: connections that are being opened.
+    opening: usize,
     /// Oldest first.
     idle: Vec<L>,
-    /// Oldest first. Some may have given up.
+    /// Oldest first: by their deadlines. Some may have given up.
     waiting: VecDeque<Waiter<L>>,
+    /// Those who have a place and want to open another connection on it, oldest first. Some may have given up.
+    reopening: VecDeque<oneshot::Sender<Turn<L>>>,
 }
 
 #[derive(Debug)]
@@ -39,16 +45,46 @@ struct Waiter<L: Link> {
 }
 
 impl<L: Link> State<L> {
-    /// The oldest who still has the time that an exchange is expected to take; where nobody has, who has most.
-    fn next(&mut self) -> Option<Waiter<L>> {
+    /// Who is next: the oldest who still has the time that an exchange is expected to take; where nobody has, who has most.
+    fn next(&mut self) -> Option<usize> {
+        if self.waiting.is_empty() {
+            return None;
+        }
         let now = Instant::now();
         while self.waiting.front().is_some_and(|w| w.deadline <= now) {
             self.waiting.pop_front();
         }
         let last = now + self.expected;
-        // Deadlines come in the order of due times, but for later requests of journeys: near enough.
         let at = self.waiting.partition_point(|w| w.deadline < last);
-        self.waiting.remove(at).or_else(|| self.waiting.pop_back())
+        let newest = self.waiting.len().checked_sub(1)?;
+        Some(at.min(newest))
+    }
+
+    /// A place for a connection that is yet to be opened, made from an idle one to elsewhere if need be.
+    fn room(&mut self, max: usize) -> Option<Option<L>> {
+        if self.taken < max {
+            self.taken += 1;
+            Some(None)
+        } else if self.idle.is_empty() {
+            None
+        } else {
+            Some(Some(self.idle.remove(0)))
+        }
+    }
+}
+
+/// One's turn to open a connection. Handed on when dropped.
+#[derive(Debug)]
+struct Turn<L: Link> {
+    /// None once the turn went to somebody else.
+    pool: Option<Arc<Pool<L>>>,
+}
+
+impl<L: Link> Drop for Turn<L> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.hand_turn_on();
+        }
     }
 }
 
@@ -56,15 +92,48 @@ impl<L: Link> State<L> {
 #[derive(Debug)]
 pub(super) struct Lease<L: Link> {
     pool: Arc<Pool<L>>,
+    since: Instant,
     connection: Option<L>,
+    turn: Option<Turn<L>>,
     /// False once the place went to somebody else.
     held: bool,
 }
 
 impl<L: Link> Lease<L> {
+    /// When it was given.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// The connection on it; the place is kept.
     pub(super) fn take(&mut self) -> Option<L> {
         self.connection.take()
+    }
+
+    /// Waits until a connection may be opened on it.
+    pub(super) async fn may_open(&mut self) {
+        if self.turn.is_some() {
+            return;
+        }
+        let granted = {
+            let mut state = self.pool.state();
+            if state.opening < self.pool.most_opening {
+                state.opening += 1;
+                drop(state);
+                self.turn = Some(self.pool.turn());
+                return;
+            }
+            let (grant, granted) = oneshot::channel();
+            state.reopening.push_back(grant);
+            granted
+        };
+        // The pool outlives this, and hands on every turn.
+        self.turn = granted.await.ok();
+    }
+
+    /// It was opened, or could not be.
+    pub(super) fn opened(&mut self) {
+        self.turn = None;
     }
 
     /// Puts a connection that can be used again on it.
@@ -75,6 +144,7 @@ impl<L: Link> Lease<L> {
 
 impl<L: Link> Drop for Lease<L> {
     fn drop(&mut self) {
+        self.opened();
         if self.held {
             let connection = self.connection.take();
             self.pool.give(connection);
@@ -83,21 +153,24 @@ impl<L: Link> Drop for Lease<L> {
 }
 
 impl<L: Link> Pool<L> {
-    /// A pool of at most `max` connections, at least one.
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    /// A pool of at most `max` connections, at least one, of which at most `most_opening` are opened at a time.
+    pub(super) fn new(max: usize, most_opening: usize) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
+            most_opening: most_opening.max(1),
             state: Mutex::new(State {
                 expected: Duration::ZERO,
                 longest: Duration::ZERO,
                 taken: 0,
+                opening: 0,
                 idle: Vec::new(),
                 waiting: VecDeque::new(),
+                reopening: VecDeque::new(),
             }),
         })
     }
 
-    /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limit it waits, oldest
+    /// A place for a connection to `to`, with an idle one on it where there is one. Beyond the limits it waits, oldest
     /// first. Who has so little left until its `deadline` that an answer can hardly come in time goes after those who have
     /// enough: it would take a place from one of them, and leave behind a connection to be made anew.
     pub(super) async fn lease(
@@ -107,31 +180,32 @@ impl<L: Link> Pool<L> {
     ) -> Lease<L> {
         let granted = {
             let mut state = self.state();
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             state.longest = state.longest.max(left);
             // The youngest idle connection is the least likely to be closed by the peer meanwhile.
             if let Some(at) = state.idle.iter().rposition(|c| c.leads_to(to)) {
                 let connection = state.idle.remove(at);
-                return self.place(Some(connection));
+                return self.place(Some(connection), now);
             }
-            if state.taken < self.max {
-                state.taken += 1;
-                return self.place(None);
-            }
-            if !state.idle.is_empty() {
-                // An idle connection to elsewhere makes room.
-                let elsewhere = state.idle.remove(0);
+            if state.opening < self.most_opening
+                && let Some(elsewhere) = state.room(self.max)
+            {
+                state.opening += 1;
                 drop(state);
                 drop(elsewhere);
-                return self.place(None);
+                return self.place(None, now);
             }
             let (grant, granted) = oneshot::channel();
             let to = Arc::clone(to);
-            state.waiting.push_back(Waiter {
+            // A request that is tried again is as old as it was.
+            let at = state.waiting.partition_point(|w| w.deadline <= deadline);
+            let waiter = Waiter {
                 to,
                 deadline,
                 grant,
-            });
+            };
+            state.waiting.insert(at, waiter);
             granted
         };
         match granted.await {
@@ -144,14 +218,15 @@ impl<L: Link> Pool<L> {
     /// An exchange took so long.
     pub(super) fn took(&self, time: Duration) {
         let mut state = self.state();
-        state.expected = state.expected.mul_f64(0.9) + time.mul_f64(0.1);
+        state.expected = (state.expected * 9 + time) / 10;
     }
 
     /// An exchange was given up at its deadline after so long: the next may take longer, but nobody is passed over who has
-    /// half of his time left.
+    /// most of his time left. While nothing is answered at all, those with less would only leave more connections behind,
+    /// each of which the server has to accept and to see closed before it comes to anybody who still waits.
     pub(super) fn gave_up(&self, time: Duration) {
         let mut state = self.state();
-        let longer = (time * 2).min(state.longest / 2);
+        let longer = (time * 2).min(state.longest.mul_f64(0.9));
         state.expected = state.expected.max(longer);
     }
 
@@ -171,20 +246,30 @@ impl<L: Link> Pool<L> {
     /// Hands a place on to the oldest who still waits, or keeps it.
     fn give(self: &Arc<Self>, mut connection: Option<L>) {
         loop {
-            let waiter = {
+            let (waiter, lease) = {
                 let mut state = self.state();
-                match state.next() {
-                    Some(waiter) => waiter,
-                    None => {
-                        match connection.filter(|c| !c.is_closed()) {
-                            Some(connection) => state.idle.push(connection),
-                            None => state.taken -= 1,
-                        }
-                        return;
+                let next = state.next();
+                let fits = next.is_some_and(|at| {
+                    let to = &state.waiting[at].to;
+                    connection.as_ref().is_some_and(|c| c.leads_to(to))
+                });
+                // Without one that fits, another has to be opened.
+                let may = fits || state.opening < self.most_opening;
+                let waiter = next.filter(|_| may).and_then(|at| state.waiting.remove(at));
+                let Some(waiter) = waiter else {
+                    match connection.filter(|c| !c.is_closed()) {
+                        Some(connection) => state.idle.push(connection),
+                        None => state.taken -= 1,
                     }
-                }
+                    return;
+                };
+                state.opening += usize::from(!fits);
+                drop(state);
+                (
+                    waiter,
+                    self.place(connection.take().filter(|_| fits), Instant::now()),
+                )
             };
-            let lease = self.place(connection.take().filter(|c| c.leads_to(&waiter.to)));
             match waiter.grant.send(lease) {
                 Ok(()) => return,
                 Err(mut lease) => {
@@ -195,9 +280,53 @@ impl<L: Link> Pool<L> {
         }
     }
 
-    fn place(self: &Arc<Self>, connection: Option<L>) -> Lease<L> {
+    /// Somebody is done opening a connection: the next one may, on his own place or on a free one.
+    fn hand_turn_on(self: &Arc<Self>) {
+        loop {
+            let mut state = self.state();
+            if let Some(grant) = state.reopening.pop_front() {
+                drop(state);
+                match grant.send(self.turn()) {
+                    Ok(()) => return,
+                    Err(mut turn) => turn.pool = None,
+                }
+                continue;
+            }
+            let next = state.next();
+            let room = next.and_then(|_| state.room(self.max));
+            let waiter = next.filter(|_| room.is_some());
+            let Some(waiter) = waiter.and_then(|at| state.waiting.remove(at)) else {
+                state.opening -= 1;
+                return;
+            };
+            drop(state);
+            drop(room);
+            match waiter.grant.send(self.place(None, Instant::now())) {
+                Ok(()) => return,
+                Err(mut lease) => {
+                    lease.held = false;
+                    if let Some(turn) = &mut lease.turn {
+                        turn.pool = None;
+                    }
+                    self.state().taken -= 1;
+                }
+            }
+        }
+    }
+
+    /// A turn that was counted.
+    fn turn(self: &Arc<Self>) -> Turn<L> {
+        Turn {
+            pool: Some(Arc::clone(self)),
+        }
+    }
+
+    /// A place, given at `since`. One without a connection is there to open one, and that it does was counted.
+    fn place(self: &Arc<Self>, connection: Option<L>, since: Instant) -> Lease<L> {
         Lease {
+            since,
             pool: Arc::clone(self),
+            turn: connection.is_none().then(|| self.turn()),
             connection,
             held: true,
         }
@@ -229,7 +358,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_can_hardly_be_answered_goes_last() {
-        let pool = Pool::<Connection>::new(1);
+        let pool = Pool::<Connection>::new(1, 64);
         let to = somewhere();
         let soon = |ms| Instant::now() + Duration::from_millis(ms);
         let held = pool.lease(&to, soon(1_000)).await;
@@ -266,9 +395,75 @@ mod tests {
         }
     }
 
+    /// Turns and places that are taken.
+    fn counted(pool: &Pool<Connection>) -> (usize, usize) {
+        let state = pool.state();
+        (state.opening, state.taken)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_are_opened_at_a_time_and_the_others_wait() {
+        let pool = Pool::<Connection>::new(10, 2);
+        let to = somewhere();
+        let (first, mut second) = (
+            pool.lease(&to, later()).await,
+            pool.lease(&to, later()).await,
+        );
+        let (asked, mut order) = tokio::sync::mpsc::unbounded_channel();
+        let waiting: Vec<_> = (0..3)
+            .map(|i| {
+                let (pool, to, asked) = (Arc::clone(&pool), Arc::clone(&to), asked.clone());
+                tokio::spawn(async move {
+                    let lease = pool.lease(&to, later()).await;
+                    asked.send((i, lease)).unwrap();
+                })
+            })
+            .collect();
+        for one in &waiting {
+            assert!(!one.is_finished());
+            tokio::task::yield_now().await;
+        }
+        assert!(order.try_recv().is_err(), "there are places, and no turn");
+        // One who failed, and one who is through, with his place kept.
+        drop(first);
+        second.opened();
+        let (one, two) = (order.recv().await.unwrap(), order.recv().await.unwrap());
+        assert_eq!((one.0, two.0), (0, 1));
+        assert!(order.try_recv().is_err());
+        // Who has a place and wants another connection waits for a turn, too, and comes first.
+        let mut again = tokio::spawn(async move {
+            second.may_open().await;
+            second
+        });
+        tokio::task::yield_now().await;
+        drop(one);
+        assert!(timeout(Duration::from_secs(1), &mut again).await.is_ok());
+        assert!(order.try_recv().is_err());
+        drop(two);
+        assert_eq!(order.recv().await.unwrap().0, 2);
+        assert_eq!(counted(&pool), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_nobody_waits_for_any_more_goes_on() {
+        let pool = Pool::<Connection>::new(10, 1);
+        let to = somewhere();
+        let mut held = pool.lease(&to, later()).await;
+        held.opened();
+        let opening = pool.lease(&to, later()).await;
+        for _ in 0..10_000 {
+            assert!(timeout(Duration::ZERO, held.may_open()).await.is_err());
+            let waited = timeout(Duration::ZERO, pool.lease(&to, later())).await;
+            assert!(waited.is_err());
+        }
+        drop(opening);
+        assert_eq!(counted(&pool), (0, 1));
+        assert!(timeout(Duration::ZERO, held.may_open()).await.is_ok());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn beyond_the_limit_the_oldest_is_first() {
-        let pool = Pool::<Connection>::new(1);
+        let pool = Pool::<Connection>::new(1, 64);
         let to = somewhere();
         let first = pool.lease(&to, later()).await;
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -294,7 +489,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_gave_up_takes_no_place() {
-        let pool = Pool::<Connection>::new(1);
+        let pool = Pool::<Connection>::new(1, 64);
         let to = somewhere();
         let first = pool.lease(&to, later()).await;
         for _ in 0..10_000 {

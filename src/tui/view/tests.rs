@@ -1,0 +1,227 @@
+//! Screens of recorded runs at moments, at both sizes.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::{Chrome, How, draw};
+use crate::judge::testing::{HEALED, KILLED, S, STEP, Script, ZERO, labels, plan_with};
+use crate::scenario::Plan;
+use crate::timeline::Recording;
+use crate::timeline::event::Event;
+use crate::tui::judging::standings;
+use crate::tui::player::Replay;
+use crate::tui::state::State;
+use crate::tui::theme::{Palette, Theme};
+
+const UNICODE: Theme = Theme {
+    palette: Palette::Colours,
+    unicode: true,
+};
+
+/// A run that was recorded for the tests of verdicts.
+fn recorded(name: &str) -> (Plan, Recording) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/recordings")
+        .join(name);
+    let plan = std::fs::read_to_string(folder.join("plan.json")).unwrap();
+    (
+        serde_json::from_str(&plan).unwrap(),
+        Recording::read(&folder).unwrap(),
+    )
+}
+
+/// The usual drill, and what the alert did.
+fn scripted() -> (Plan, Script) {
+    let stop = format!("stop_when: {{ bad_share: 50%, for: 10s }}\n{STEP}");
+    let plan = plan_with(
+        &stop,
+        "availability: [ { at_least: 99.9% } ]\n\
+         latency: [ { p99: 250ms }, { p99: 800ms, during: lose-one } ]\n\
+         failover: { lose-one: 2s }\n\
+         alerts: { expect: [ { alert: BackendDown, after: lose-one, fires: 30s, notifies: 45s, resolves: 60s, clears: 30s } ], others: forbid }",
+    );
+    let script = Script::drill(&plan, 40).alert();
+    (plan, script)
+}
+
+fn running() -> Chrome {
+    Chrome::default()
+}
+
+fn backend(
+    (plan, recording): &(Plan, Recording),
+    at_us: i64,
+    (width, height): (u16, u16),
+    chrome: &Chrome,
+    theme: Theme,
+) -> TestBackend {
+    let mut state = State::new(plan.clone());
+    let mut replay = Replay::new(plan.clone(), recording.clone(), 0, 1.0);
+    replay.seek(&mut state, at_us);
+    let mut so_far = recording.clone();
+    so_far.until(at_us);
+    let standings = standings(plan, &so_far);
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal
+        .draw(|frame| draw(frame, &state, &standings, chrome, theme))
+        .unwrap();
+    terminal.backend().clone()
+}
+
+fn screen(run: &(Plan, Recording), at_us: i64, size: (u16, u16)) -> String {
+    backend(run, at_us, size, &running(), UNICODE).to_string()
+}
+
+/// Takes a screen at both sizes.
+macro_rules! both {
+    ($name:literal, $run:expr, $at:expr) => {
+        let run = $run;
+        insta::assert_snapshot!(concat!($name, "_80x24"), screen(run, $at, (80, 24)));
+        insta::assert_snapshot!(concat!($name, "_200x50"), screen(run, $at, (200, 50)));
+    };
+}
+
+#[test]
+fn before_anything_is_broken() {
+    let run = recorded("missed");
+    both!("standing_up", &run, 300_000);
+    both!("whole", &run, 6_000_000);
+}
+
+#[test]
+fn a_fault_is_on_and_callers_are_hurt() {
+    let run = recorded("missed");
+    both!("hurt", &run, 11_000_000);
+    both!("healed", &run, 15_500_000);
+}
+
+#[test]
+fn a_run_that_is_over_has_its_verdict() {
+    both!("missed", &recorded("missed"), 60_000_000);
+    both!("passed", &recorded("passed"), 60_000_000);
+}
+
+#[test]
+fn a_run_that_was_aborted_says_how_soon_all_was_whole_again() {
+    both!("aborted", &recorded("aborted"), 60_000_000);
+}
+
+#[test]
+fn an_alert_is_counted_down_to() {
+    let (plan, script) = scripted();
+    let run = (plan, script.recording());
+    both!("alert_not_seen", &run, KILLED + 2 * S);
+    both!("alert_pending", &run, KILLED + 12 * S);
+    both!("alert_firing", &run, KILLED + 18 * S);
+    both!("alert_notified", &run, HEALED + 4 * S);
+    both!("alert_cleared", &run, HEALED + 14 * S);
+}
+
+#[test]
+fn an_alert_that_nobody_expected_comes_first() {
+    let (plan, script) = scripted();
+    let mut others = labels();
+    others.insert("severity".to_owned(), "warning".to_owned());
+    let script = script.and(
+        KILLED + 6 * S,
+        Event::Notified {
+            alert: "HighLatency".to_owned(),
+            labels: others,
+            resolved: false,
+            starts_us: KILLED + 5 * S,
+        },
+    );
+    both!("unexpected", &(plan, script.recording()), KILLED + 10 * S);
+}
+
+#[test]
+fn what_is_not_mended_is_said_loudest() {
+    let (plan, script) = scripted();
+    let script = script.and(
+        HEALED - S / 20,
+        Event::LeftBroken {
+            id: 2,
+            why: "backend/2 does not start: no such image".to_owned(),
+        },
+    );
+    both!("left_broken", &(plan, script.recording()), HEALED);
+}
+
+#[test]
+fn other_ways_to_look_at_it() {
+    let run = recorded("missed");
+    let size = (80, 24);
+    let shown = |chrome: &Chrome, theme| backend(&run, 11_000_000, size, chrome, theme).to_string();
+    let help = Chrome {
+        help: true,
+        ..running()
+    };
+    insta::assert_snapshot!("help", shown(&help, UNICODE));
+    let how = |how| Chrome { how, ..running() };
+    let replaying = how(How::Replaying {
+        speed: 4.0,
+        paused: false,
+    });
+    insta::assert_snapshot!("replay", shown(&replaying, UNICODE));
+    insta::assert_snapshot!("watching", shown(&how(How::Watching), UNICODE));
+    insta::assert_snapshot!("deserted", shown(&how(How::Deserted), UNICODE));
+    let plain = Theme {
+        palette: Palette::Mono,
+        unicode: false,
+    };
+    let ascii = backend(&run, 11_000_000, size, &running(), plain);
+    let buffer = ascii.buffer();
+    for cell in buffer.content() {
+        assert!(cell.symbol().is_ascii(), "{:?}", cell.symbol());
+        assert_eq!(
+            (cell.fg, cell.bg),
+            (ratatui::style::Color::Reset, ratatui::style::Color::Reset)
+        );
+    }
+    insta::assert_snapshot!("ascii", ascii.to_string());
+}
+
+#[test]
+fn a_moment_looks_the_same_from_before_and_from_behind() {
+    let (plan, recording) = recorded("missed");
+    let drawn = |seeks: &[i64]| {
+        let mut state = State::new(plan.clone());
+        let mut replay = Replay::new(plan.clone(), recording.clone(), 0, 1.0);
+        seeks.iter().for_each(|at| replay.seek(&mut state, *at));
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let standings = crate::tui::judging::Standings::default();
+        terminal
+            .draw(|frame| draw(frame, &state, &standings, &running(), UNICODE))
+            .unwrap();
+        terminal.backend().to_string()
+    };
+    let straight = drawn(&[9_500_000]);
+    assert_eq!(straight, drawn(&[30_000_000, 9_500_000]));
+    let steps: Vec<i64> = (0..=95).map(|tenth| tenth * 100_000).collect();
+    assert_eq!(straight, drawn(&steps));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn no_size_and_no_moment_makes_it_panic(
+        width in 1u16..260,
+        height in 1u16..80,
+        at_us in -1_000_000i64..100_000_000,
+        help: bool,
+    ) {
+        let (plan, script) = scripted();
+        let chrome = Chrome { help, ..running() };
+        backend(&(plan, script.recording()), at_us, (width, height), &chrome, UNICODE);
+    }
+}
+
+#[test]
+fn the_drill_begins_at_zero() {
+    let (plan, script) = scripted();
+    let shown = screen(&(plan, script.recording()), ZERO, (80, 24));
+    assert!(shown.contains("+00:00.0"), "{shown}");
+}
