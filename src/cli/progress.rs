@@ -11,7 +11,8 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::scenario::plan::Plan;
+use crate::model::Act;
+use crate::scenario::plan::{Plan, StepPlan};
 use crate::timeline::event::Event;
 use crate::timeline::{Entry, Recorder};
 use crate::tui::told;
@@ -95,6 +96,16 @@ impl Lines {
     fn print(&mut self, entry: &Entry) {
         if let Event::LoadStarted { steps_zero_us, .. } = &entry.event {
             self.zero_us = Some(*steps_zero_us);
+        }
+        if let Event::Operated(Act::Break {
+            step,
+            action,
+            hold_us,
+        }) = &entry.event
+        {
+            self.plan
+                .steps
+                .push(StepPlan::ad_hoc(step, action, *hold_us));
         }
         if let Some(text) = told(&self.plan, &entry.event) {
             self.line(entry.at_us, &text);

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::mpsc;
+
 use super::args::{Run, Ui};
 use super::confirm::confirm;
 use super::context::context;
@@ -402,11 +404,15 @@ async fn ordered(
     let interrupt = signals.of_run(&recorder);
     let guardian = guardian(&plan.stack, &context, &dir);
     let stack = stack::open(&plan.stack, context.clone())?;
-    let game_day = if args.ui == Ui::Tui {
-        let begun = GameDay::begin(surface, &dir, &plan, signals, quiet);
-        Some(begun.map_err(io(Path::new("the screen")))?)
+    let (game_day, acts) = if args.ui == Ui::Tui {
+        let (asks, acts) = mpsc::unbounded_channel();
+        let begun = GameDay::begin(surface, &dir, &plan, signals, asks, quiet);
+        (
+            Some(begun.map_err(io(Path::new("the screen")))?),
+            Some(acts),
+        )
     } else {
-        None
+        (None, None)
     };
     let order = Order {
         stack,
@@ -420,6 +426,7 @@ async fn ordered(
         guardian,
         interrupt,
         scenario_dir,
+        acts,
     };
     Ok((order, progress, game_day))
 }

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::args::{Replay, Run, Tui, Ui};
 use super::exit::Exit;
 use super::judge::past;
 use super::surface::Surface;
+use crate::fault::offers;
 use crate::judge::number;
+use crate::model::{Act, Command};
 use crate::run::{Runner, RunnerState, Signals};
 use crate::scenario::plan::Plan;
 use crate::timeline::event::{ABORT, Event};
@@ -81,6 +85,7 @@ fn watch(surface: &Surface, out: &std::path::Path, run: &str) -> Exit {
         start: Start::Live {
             alive: Box::new(move || runner.state() != RunnerState::Gone),
             act: None,
+            offers: Vec::new(),
         },
     };
     shown(surface, source)
@@ -207,6 +212,7 @@ impl GameDay {
         dir: &RunDir,
         plan: &Plan,
         signals: &Signals,
+        acts: mpsc::UnboundedSender<Act>,
         quiet: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let obeying = signals.clone();
@@ -215,7 +221,13 @@ impl GameDay {
             plan: plan.clone(),
             start: Start::Live {
                 alive: Box::new(|| true),
-                act: Some(Box::new(move |command| obeying.obey(command))),
+                act: Some(Box::new(move |command| match command {
+                    Command::Abort => obeying.abort(),
+                    Command::Interrupt => obeying.interrupt(),
+                    // Once the drill is over nobody is left to take it, as the screen shows.
+                    Command::Act(act) => drop(acts.send(act)),
+                })),
+                offers: offers(plan),
             },
         };
         let (screen, theme) = (surface.screen().clone(), theme(surface));

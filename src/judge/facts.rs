@@ -210,6 +210,7 @@ impl<'a> Facts<'a> {
             | Event::Guarded { .. }
             | Event::Recovering { .. }
             | Event::StopWatched { .. }
+            | Event::Operated(_)
             | Event::Note { .. } => {}
         }
     }

@@ -3,6 +3,7 @@
 //! Every objective is judged three times: as recorded, for its figures, and with the requests that say more of the
 //! generator than of the system taken all good and all bad, for its verdict. No evidence is never a pass.
 
+mod after_action;
 mod alert_story;
 mod alerts;
 mod alone;
@@ -35,6 +36,7 @@ pub mod verdict;
 mod victims;
 pub mod wording;
 
+pub use after_action::words;
 pub use alone::{LoadDoubts, LoadLimits, LoadSpan, load_alone};
 pub use result::Judgement;
 pub use verdict::Verdict;
@@ -66,6 +68,7 @@ pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
         .map(|promise| objective(promise.as_ref(), &recorded, readings.as_ref(), suspect))
         .collect();
     let recovery = recovery::recovery(plan, recording);
+    let steps = steps::steps(&recorded);
     let doubts = validity::doubts(plan, recording, &recorded);
     let mut verdict = objectives
         .iter()
@@ -113,7 +116,8 @@ pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
         exit_code: verdict::exit_code(verdict, case.facts.aborted_by),
         reasons,
         objectives,
-        steps: steps::steps(&recorded),
+        after_action: after_action::after_action(&recorded, &steps),
+        steps,
         load: load::load(&recorded),
         stopped: stop.map(|s| s.result),
         recovery,

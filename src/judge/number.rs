@@ -153,7 +153,8 @@ fn seconds(us: i64) -> f64 {
 }
 
 /// At most `places` decimals, without trailing zeros.
-fn trimmed(value: f64, places: usize) -> String {
+#[must_use]
+pub fn trimmed(value: f64, places: usize) -> String {
     let text = format!("{value:.places$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

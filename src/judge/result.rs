@@ -3,12 +3,18 @@
 //! Offsets (`*_us` at the top level of steps and load) are µs since the run's zero; what is measured from a step's
 //! dispatch or heal says so. A time that never came is `null`, never 0 and never left out.
 
+mod after_action;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::verdict::Verdict;
+
+pub use after_action::{
+    ActResult, AfterAction, NoteResult, NoticedResult, PredictedResult, PredictionResult,
+};
 
 /// Version of `result.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -40,6 +46,9 @@ pub struct Judgement {
     /// The stop condition that ended the run, where one did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<StopResult>,
+    /// What people did, expected and noticed while it was on; absent where nobody did anything.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after_action: Option<AfterAction>,
     /// Whether everything was put back.
     pub recovery: RecoveryResult,
 }

@@ -6,6 +6,7 @@ use crate::timeline::Recording;
 use crate::timeline::event::{Event, Level, Moment};
 
 use super::evidence::Evidence;
+use super::{number, promise};
 use crate::timeline::tally::StepFacts;
 
 use super::facts::Facts;
@@ -14,6 +15,8 @@ use super::stop;
 
 /// Share of the slots that may be dropped.
 const DROPPED_AT_MOST: f64 = 0.01;
+/// A heal so much before its time was no timer's.
+const EARLY_US: i64 = 100_000;
 
 /// Every reason why the run proves nothing, or less than it should.
 pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>) -> Vec<Reason> {
@@ -26,7 +29,9 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     recorded(recording, facts, &mut reasons);
     promised(plan, facts, &mut reasons);
     loaded(recording, evidence, &mut reasons);
+    unplanned(facts, &mut reasons);
     for step in &facts.steps {
+        healed_early(facts, step, &mut reasons);
         stepped(facts, step, &mut reasons);
         super::victims::victims(evidence, step, &mut reasons);
     }
@@ -288,6 +293,49 @@ fn stepped(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
         reasons.push(reason(
             "no_effect",
             format!("{name} was dispatched, but no effect{on} was observed"),
+        ));
+    }
+}
+
+/// A fault that no plan has: what asked for it is missing.
+fn unplanned(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
+    let dispatched = facts.entries.iter().filter_map(|e| match &e.event {
+        Event::Dispatched { step, .. } => Some(step),
+        _ => None,
+    });
+    for step in dispatched.filter(|step| facts.step(step).is_none()) {
+        reasons.push(reason(
+            "recording_damaged",
+            format!("{step} was dispatched, and neither the plan nor the recording says what it was to be"),
+        ));
+    }
+}
+
+/// A fault that was healed before its time was easier to bear than the one that was promised.
+fn healed_early(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
+    let hold = facts
+        .planned(step)
+        .and_then(|p| p.hold)
+        .map(promise::micros);
+    let effect = step.effects.last().map(|e| e.at_us);
+    let healing = step.heal_begins_us.or(step.healed_us).or(step.verified_us);
+    let (Some(hold), Some(effect), Some(healed)) = (hold, effect, healing) else {
+        return;
+    };
+    // Where the run or its load ended first, that is the reason.
+    let ended = facts.aborted_by.is_some()
+        || facts.stopped
+        || facts.load_ended.is_some_and(|end| end.at_us <= healed);
+    let held = healed - effect;
+    if !ended && step.error.is_none() && held < hold - EARLY_US {
+        reasons.push(reason(
+            "healed_early",
+            format!(
+                "{} was healed after {} of the {} that it was to last: what came later was never seen",
+                step.name,
+                number::length(held),
+                number::length(hold)
+            ),
         ));
     }
 }

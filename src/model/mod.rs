@@ -2,11 +2,13 @@
 //!
 //! Offsets are `i64` microseconds since the run's zero and end in `_us`; lengths are [`std::time::Duration`].
 
+mod act;
 mod action;
 mod command;
 mod component;
 mod journeys;
 mod outcome;
+mod pauses;
 mod redact;
 mod request;
 mod schedule;
@@ -16,11 +18,13 @@ mod template;
 mod undo;
 mod units;
 
+pub use act::{Act, Prediction};
 pub use action::{Action, HttpCall, Injection, KillMode, Signal, Take, UpdateChange};
 pub use command::Command;
 pub use component::{Component, ComponentId, Health, RunState, StackEvent, StackEventKind, When};
 pub use journeys::Journeys;
 pub use outcome::Outcome;
+pub use pauses::Pauses;
 pub use redact::{CUT, Redactor, SHORT};
 pub use request::{RequestRecord, Retried};
 pub use schedule::{Schedule, Stage};

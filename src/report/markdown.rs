@@ -7,7 +7,7 @@ use crate::timeline::Recording;
 
 use super::layout::Style;
 use super::row::rows;
-use super::{story, text};
+use super::{after_action, story, text};
 
 /// The report in Markdown.
 #[must_use]
@@ -31,6 +31,10 @@ pub fn markdown(plan: &Plan, judgement: &Judgement, recording: &Recording) -> St
         .collect();
     if !steps.is_empty() {
         parts.push(format!("```text\n{steps}```"));
+    }
+    if let Some(after) = &judgement.after_action {
+        let lines = after_action::lines(after, recording, style.width);
+        parts.push(format!("### After action\n\n```text\n{lines}```"));
     }
     parts.push(format!(
         "`firedrill run {} --seed {}`: exit {}",

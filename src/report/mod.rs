@@ -1,6 +1,7 @@
 //! From a verdict and its recording to what people and machines read: no network, no clock, no randomness.
 
 mod action;
+mod after_action;
 mod callers;
 mod error;
 mod export;

@@ -9,7 +9,7 @@ use crate::timeline::Recording;
 
 use super::layout::{Style, columns, left, right, wrapped};
 use super::row::{Row, rows};
-use super::story;
+use super::{after_action, story};
 
 /// Days over which an error budget is reckoned.
 const BUDGET_DAYS: f64 = 30.0;
@@ -25,6 +25,11 @@ pub fn text(plan: &Plan, judgement: &Judgement, recording: &Recording, style: St
         text.push_str(&why(judgement, style));
         text.push_str(&table(&judgement.objectives, style));
         text.push_str(&steps(plan, judgement, recording, style));
+    }
+    if let Some(after) = &judgement.after_action {
+        text.push_str("after action\n");
+        text.push_str(&after_action::lines(after, recording, style.width));
+        text.push('\n');
     }
     text.push_str(&foot(plan, judgement, recording, style));
     text.push_str(&verdict_line(judgement));

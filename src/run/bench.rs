@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guardian::Guarded;
 use super::milestones::Milestones;
+use super::operator::Operator;
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::model::StackEvent;
@@ -38,6 +39,7 @@ pub(super) struct Bench {
     /// Whether somebody watches who would mend if this process died.
     pub(super) guarded: Guarded,
     pub(super) taken: Taken,
+    pub(super) operator: Arc<Operator>,
     /// Whom to ask which alerts fire.
     pub(super) alerts: Alerts,
     /// Every engine event, in the order in which it came.
@@ -58,6 +60,28 @@ impl Bench {
     /// Waits until an offset.
     pub(super) async fn until(&self, at_us: i64) {
         tokio::time::sleep_until(self.recorder.clock().instant(at_us)).await;
+    }
+
+    /// Waits until the schedule is so far after `from_us`: it stands still while the operator has it paused.
+    pub(super) async fn until_planned(&self, from_us: i64, wait_us: i64) {
+        let mut pauses = self.operator.pauses();
+        loop {
+            let due_us = pauses.borrow_and_update().due_us(from_us, wait_us);
+            let due = async {
+                match due_us {
+                    Some(at_us) => self.until(at_us).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => return,
+                _changed = pauses.changed() => {}
+            }
+        }
+    }
+
+    pub(super) fn repace(&self, _f: Option<f64>, _h: Option<bool>) -> Result<(), String> {
+        Err("TEMP".to_owned())
     }
 
     /// µs since the run's zero.

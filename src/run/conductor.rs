@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use tokio::sync::broadcast;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::around::Around;
@@ -19,13 +19,14 @@ use super::heal::heal;
 use super::interrupt::Interrupt;
 use super::leftovers::mend_rest;
 use super::milestones::Milestones;
+use super::operator::{Operator, Stage, Wanted};
 use super::preflight::guards_hold;
 use super::step;
 use super::stop::{self, StopWatch};
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::load::{ClientChoice, Load, LoadError, LoadSpec, Sink, Values, watch_pressure};
-use crate::model::Undo;
+use crate::model::{Act, Undo};
 use crate::observe::{ObserveError, Observers};
 use crate::restore::{Ledger, told};
 use crate::scenario::plan::{Plan, Traffic};
@@ -98,6 +99,8 @@ pub struct Order {
     pub guardian: Option<GuardianCommand>,
     /// Folder of the scenario file.
     pub scenario_dir: PathBuf,
+    /// What an operator asks for while it goes on; `None` where nobody can.
+    pub acts: Option<mpsc::UnboundedReceiver<Act>>,
 }
 
 /// Why a run could not be carried through. Whatever it is, what was broken has been mended or recorded as left.
@@ -166,8 +169,11 @@ pub enum RunError {
 ///
 /// # Errors
 /// [`RunError`] where the drill could not be carried through. It is in the recording too.
-pub async fn conduct(order: Order) -> Result<(), RunError> {
+pub async fn conduct(mut order: Order) -> Result<(), RunError> {
     let recorder = order.recorder.clone();
+    let (operator, wanted) = Operator::new(recorder.clone(), order.plan.clone());
+    let operator = Arc::new(operator);
+    let acts = order.acts.take();
     let ledger = Arc::new(Ledger::new(recorder.clone()));
     let guardian = match &order.guardian {
         Some(command) => {
@@ -180,7 +186,10 @@ pub async fn conduct(order: Order) -> Result<(), RunError> {
     };
     let drilled = AssertUnwindSafe(async {
         match &guardian {
-            Ok(guardian) => drill(&order, &ledger, guardian.as_ref()).await,
+            Ok(guardian) => tokio::select! {
+                drilled = drill(&order, &ledger, guardian.as_ref(), &operator, wanted) => drilled,
+                () = operator.serve(acts) => unreachable!("it serves for as long as it is asked"),
+            },
             Err(error) => Err(error.clone().into()),
         }
     })
@@ -212,6 +221,8 @@ async fn drill(
     order: &Order,
     ledger: &Arc<Ledger>,
     guardian: Option<&Guardian>,
+    operator: &Arc<Operator>,
+    wanted: mpsc::UnboundedReceiver<Wanted>,
 ) -> Result<(), RunError> {
     let (recorder, stack, plan) = (&order.recorder, &order.stack, &order.plan);
     let phase = |phase| recorder.record(Event::Phase(phase));
@@ -291,6 +302,7 @@ async fn drill(
         victims: Victims::default(),
         guarded: guardian.map(Guardian::guarded).unwrap_or_default(),
         taken: Taken::default(),
+        operator: Arc::clone(operator),
         alerts: observers.alerts(),
         engine: steps,
         aborted: order.interrupt.abort.child_token(),
@@ -299,7 +311,10 @@ async fn drill(
         run: order.context.run.clone(),
         scenario_dir: order.scenario_dir.clone(),
     };
-    load_and_break(order, &bench, &around, &observers, loaded, started_us).await;
+    load_and_break(
+        order, &bench, &around, &observers, loaded, started_us, wanted,
+    )
+    .await;
     let looking_back = look_back(&bench, &around, observers, started_us);
     unless_aborted(order, looking_back).await
 }
@@ -341,9 +356,10 @@ async fn load_and_break(
     observers: &Observers,
     loads: Vec<Load>,
     started_us: i64,
+    mut wanted: mpsc::UnboundedReceiver<Wanted>,
 ) {
     let recorder = &bench.recorder;
-    let mut steps = FuturesUnordered::new();
+    let mut steps: FuturesUnordered<BoxFuture<'_, step::LeftOpen>> = FuturesUnordered::new();
     for planned in &bench.plan.steps {
         if let Some(flag) = order.selection.leaves_out(&planned.name) {
             recorder.record(Event::LeftOut {
@@ -351,8 +367,9 @@ async fn load_and_break(
                 flag: flag.to_owned(),
             });
             bench.milestones.end(&planned.name);
+            bench.operator.enter(&planned.name, Stage::Over);
         } else {
-            steps.push(step::live(bench, planned));
+            steps.push(step::live(bench, planned).boxed());
         }
     }
     let driving = async {
@@ -385,11 +402,22 @@ async fn load_and_break(
                 }
                 () = &mut driving, if !driven => driven = true,
                 Some(open) = steps.next(), if !steps.is_empty() => left.extend(open),
+                Some(wanted) = wanted.recv(), if !bench.load_over.is_cancelled() => match wanted {
+                    Wanted::Step(planned) => {
+                        steps.push(async move { step::live(bench, &planned).await }.boxed());
+                    }
+                    Wanted::Pace { factor, held } => {
+                        if let Err(text) = bench.repace(factor, held) {
+                            recorder.record(Event::Note { level: Level::Warning, text });
+                        }
+                    }
+                },
                 () = &mut waited, if going_on => break,
                 else => break,
             }
         }
     }
+    bench.operator.drilling(false);
     if !stopped {
         watch.over();
     }
@@ -471,6 +499,7 @@ async fn drive(
             () = &mut zero, if !warm => {
                 warm = true;
                 recorder.record(Event::Phase(Phase::Drill));
+                bench.operator.drilling(true);
             }
         }
     };

@@ -6,7 +6,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::runner::ASKED;
-use crate::model::Command;
 use crate::timeline::Recorder;
 use crate::timeline::event::{ABORT, Event};
 
@@ -51,12 +50,14 @@ impl Signals {
         Ok(())
     }
 
-    /// Does what the operator of this very process asks for, as if it had come from elsewhere.
-    pub fn obey(&self, command: Command) {
-        self.heed(match command {
-            Command::Abort => ABORT,
-            Command::Interrupt => "SIGINT",
-        });
+    /// As `firedrill abort` from elsewhere.
+    pub fn abort(&self) {
+        self.heed(ABORT);
+    }
+
+    /// As Ctrl-C, which a terminal in raw mode gives to the screen.
+    pub fn interrupt(&self) {
+        self.heed("SIGINT");
     }
 
     fn heed(&self, name: &'static str) {

@@ -310,6 +310,25 @@ pub struct StepPlan {
     pub hold: Option<Duration>,
 }
 
+impl StepPlan {
+    /// A fault that an operator makes at once, kept for `hold_us` µs from its effect.
+    #[must_use]
+    pub fn ad_hoc(name: &str, action: &Action, hold_us: i64) -> Self {
+        let hold = match action {
+            // It mends itself.
+            Action::Restart { .. } => None,
+            _ => Some(Duration::from_micros(u64::try_from(hold_us).unwrap_or(0))),
+        };
+        Self {
+            name: name.to_owned(),
+            // Which is past.
+            when: Trigger::At(Duration::ZERO),
+            action: action.clone(),
+            hold,
+        }
+    }
+}
+
 /// When a step begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Component, ComponentId, Injection, StackEventKind, StackSpec, Template, Undo};
+use crate::model::{
+    Act, Component, ComponentId, Injection, StackEventKind, StackSpec, Template, Undo,
+};
 
 /// Version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
@@ -98,7 +100,7 @@ pub enum Event {
     NotDispatched {
         /// The step.
         step: String,
-        /// `empty_selection`, `never_triggered`, `guard`, `load_ended`, `failed`, `aborted`.
+        /// `empty_selection`, `never_triggered`, `guard`, `load_ended`, `failed`, `aborted`, `skipped`.
         code: String,
         /// For a person.
         why: String,
@@ -272,6 +274,8 @@ pub enum Event {
         /// `SIGINT`, `SIGTERM`, `SIGHUP`, `firedrill abort`.
         by: String,
     },
+    /// An operator acted on the run, which goes on.
+    Operated(Act),
     /// A stop condition was met: all that is broken is undone from here on.
     Stopped {
         /// Its index in the plan.

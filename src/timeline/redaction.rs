@@ -1,6 +1,6 @@
 //! Which parts of an event may hold a secret.
 
-use crate::model::Redactor;
+use crate::model::{Act, Redactor};
 
 use super::event::Event;
 
@@ -32,7 +32,7 @@ impl Event {
             }
             Self::Steady { observed, .. } => clean(observed),
             Self::Detected { query, .. } => clean(query),
-            Self::Note { text, .. } => clean(text),
+            Self::Note { text, .. } | Self::Operated(Act::Note { text }) => clean(text),
             Self::Rules { failing, .. } => failing.values_mut().for_each(clean),
             Self::Stopped {
                 limit, observed, ..
@@ -67,6 +67,7 @@ impl Event {
             | Self::Guarded { .. }
             | Self::Recovering { .. }
             | Self::Aborted { .. }
+            | Self::Operated(_)
             | Self::Closed { .. } => {}
         }
     }

@@ -1,5 +1,6 @@
 //! Events in words, a line each.
 
+use crate::judge::words;
 use crate::model::StackEventKind;
 use crate::scenario::plan::Plan;
 use crate::timeline::event::{ABORT, Event, Level, Moment, Phase};
@@ -11,11 +12,8 @@ pub fn told(plan: &Plan, event: &Event) -> Option<String> {
     match event {
         Event::Phase(phase) => Some(phase_text(*phase).to_owned()),
         Event::Dispatched { step, targets, .. } => {
-            let action = plan
-                .steps
-                .iter()
-                .find(|s| s.name == *step)
-                .map_or("", |s| s.action.name());
+            let planned = plan.steps.iter().find(|s| s.name == *step);
+            let action = planned.map_or("", |s| s.action.name());
             let whom: Vec<String> = targets.iter().map(ToString::to_string).collect();
             at(step, &format!("{action} {}", whom.join(", ")))
         }
@@ -107,6 +105,7 @@ pub fn told(plan: &Plan, event: &Event) -> Option<String> {
             level: Level::Error,
             text,
         } => Some(format!("error: {text}")),
+        Event::Operated(act) => Some(words(act)),
         Event::Recovering { by, .. } => Some(format!("{by}: mending what the run left")),
         Event::Opened(_)
         | Event::Guarded { .. }

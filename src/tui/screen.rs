@@ -13,6 +13,7 @@ use ratatui::crossterm::{cursor, execute, terminal};
 use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 
 use super::judging::Judging;
+use super::operating::{Key, Operating};
 use super::player::{Live, Player, Replay};
 use super::source::{Source, Start};
 use super::state::State;
@@ -151,8 +152,14 @@ enum Done {
 impl Session {
     fn new(source: Source) -> Result<Self, TuiError> {
         let Source { dir, plan, start } = source;
+        let mut offers = Vec::new();
         let (how, player) = match start {
-            Start::Live { alive, act } => {
+            Start::Live {
+                alive,
+                act,
+                offers: of,
+            } => {
+                offers = of;
                 let how = if act.is_some() {
                     How::Running
                 } else {
@@ -180,6 +187,10 @@ impl Session {
             judging: Judging::start(plan, dir.path().to_owned())?,
             chrome: Chrome {
                 how,
+                operating: Operating {
+                    offers,
+                    ..Operating::default()
+                },
                 ..Chrome::default()
             },
         })
@@ -200,6 +211,8 @@ impl Session {
             let now_us = clock.now_us();
             self.advance(now_us - last_us)?;
             last_us = now_us;
+            self.chrome.tick_us = now_us;
+            self.chrome.operating.at(now_us);
             let standings = self.judging.at(self.state.now_us);
             let (state, chrome) = (&self.state, &self.chrome);
             terminal.draw(|frame| draw(frame, state, standings, chrome, theme))?;
@@ -211,7 +224,7 @@ impl Session {
                 }
                 if let Event::Key(key) = event::read()?
                     && key.kind != KeyEventKind::Release
-                    && matches!(self.key(key), Done::Left)
+                    && matches!(self.key(key, clock.now_us()), Done::Left)
                 {
                     return Ok(Shown::Left);
                 }
@@ -241,14 +254,19 @@ impl Session {
         Ok(())
     }
 
-    fn key(&mut self, key: KeyEvent) -> Done {
+    fn key(&mut self, key: KeyEvent, now_us: i64) -> Done {
         self.chrome.said = None;
         let interrupt =
             key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-        if interrupt || key.code == KeyCode::Char('A') {
+        let typing = self.chrome.operating.typing();
+        if interrupt || (key.code == KeyCode::Char('A') && !typing) {
+            self.chrome.operating.prompt = None;
             return self.abort(interrupt);
         }
         if std::mem::take(&mut self.chrome.help) {
+            return Done::Nothing;
+        }
+        if self.operate(key, now_us) {
             return Done::Nothing;
         }
         match key.code {
@@ -262,6 +280,31 @@ impl Session {
             }
         }
         Done::Nothing
+    }
+
+    /// Whether the key was for the run.
+    fn operate(&mut self, key: KeyEvent, now_us: i64) -> bool {
+        let Player::Live(live) = &self.player else {
+            return false;
+        };
+        if self.state.closed {
+            self.chrome.operating.prompt = None;
+            return false;
+        }
+        let Some(act) = &live.act else {
+            if matches!(key.code, KeyCode::Char(letter) if "fsheprnkPa".contains(letter)) {
+                let text = "watching only: the terminal that runs it has the keys";
+                self.chrome.said = Some(text.to_owned());
+            }
+            return false;
+        };
+        match self.chrome.operating.key(key, &self.state, now_us) {
+            Key::Act(asked) => act(Command::Act(asked)),
+            Key::Say(text) => self.chrome.said = Some(text),
+            Key::Taken => {}
+            Key::Other => return false,
+        }
+        true
     }
 
     fn abort(&mut self, interrupt: bool) -> Done {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Command;
+use crate::model::{Action, Command};
 use crate::scenario::plan::Plan;
 use crate::timeline::{Recording, RunDir};
 
@@ -24,6 +24,8 @@ pub enum Start {
         alive: Box<dyn Fn() -> bool + Send>,
         /// Who does what the person at the keys asks for; `None` where that may only look on.
         act: Option<Box<dyn Fn(Command) + Send>>,
+        /// The faults that may be asked for though the scenario does not have them.
+        offers: Vec<Action>,
     },
     /// From its recording, from this moment on (µs since the end of warm-up), so many times as fast as it was.
     Replay {

@@ -4,6 +4,7 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod acts;
 mod bench;
 mod deletions;
 mod guards;

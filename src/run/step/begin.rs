@@ -9,6 +9,7 @@ use crate::model::{ComponentId, Undo};
 use crate::restore::Owed;
 use crate::run::bench::Bench;
 use crate::run::heal::Due;
+use crate::run::operator::Stage;
 use crate::scenario::plan::{StepPlan, Trigger};
 
 /// Why a step was not dispatched, as the recording has it.
@@ -122,12 +123,12 @@ fn over(bench: &Bench) -> &'static str {
     }
 }
 
-/// Waits for the step's time.
+/// Waits for the step's time, or for the operator to name it.
 async fn triggered(bench: &Bench, step: &StepPlan) -> Result<(), Undone> {
     let time = async {
         match &step.when {
             Trigger::At(at) => {
-                bench.until(bench.steps_zero_us + micros(*at)).await;
+                bench.until_planned(bench.steps_zero_us, micros(*at)).await;
                 Ok(())
             }
             Trigger::After {
@@ -136,32 +137,44 @@ async fn triggered(bench: &Bench, step: &StepPlan) -> Result<(), Undone> {
                 wait,
                 within,
             } => {
-                let deadline = within.map(|w| bench.steps_zero_us + micros(w));
                 let reached = async {
                     let at = bench.milestones.wait(other, *milestone).await;
                     at.ok_or_else(|| format!("`{other}` never got that far"))
                 };
-                let reached = match deadline {
+                let reached = match within {
                     None => reached.await,
-                    Some(at) => tokio::select! {
+                    Some(within) => tokio::select! {
                         reached = reached => reached,
-                        () = bench.until(at) => Err(format!("`{other}` did not get that far in time")),
+                        () = bench.until_planned(bench.steps_zero_us, micros(*within)) => Err(format!("`{other}` did not get that far in time")),
                     },
                 };
                 let at = reached.map_err(|why| Undone {
                     code: "never_triggered",
                     why,
                 })?;
-                bench.until(at + micros(*wait)).await;
+                bench.until_planned(at, micros(*wait)).await;
                 Ok(())
             }
         }
     };
+    let mut desk = bench.operator.desk(&step.name);
+    let skipped = || Undone {
+        code: "skipped",
+        why: "the operator had it skipped".to_owned(),
+    };
     tokio::select! {
         biased;
         () = bench.load_over.cancelled() => {
-            Err(Undone { code: over(bench), why: "the load ended before its time came".to_owned() })
+            return Err(Undone { code: over(bench), why: "the load ended before its time came".to_owned() });
         }
-        come = time => come,
+        // Its end would be the operator's, who outlives every step.
+        Ok(_) = desk.wait_for(|desk| desk.fired || desk.skipped) => {}
+        come = time => come?,
+    }
+    // Both may come at the same moment.
+    if bench.operator.enter(&step.name, Stage::On) {
+        Ok(())
+    } else {
+        Err(skipped())
     }
 }

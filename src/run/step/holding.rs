@@ -21,9 +21,16 @@ pub(super) enum Ended {
 /// Keeps the fault for its hold, counted from the effect. Without a hold it lasts until it mends itself or the load
 /// ends.
 pub(super) async fn hold(bench: &Bench, step: &StepPlan, fault: &Fault, effect_us: i64) -> Ended {
+    let mut desk = bench.operator.desk(&step.name);
+    let healed = async {
+        // An error would mean that there is no operator left to ask.
+        if desk.wait_for(|desk| desk.healed).await.is_err() {
+            std::future::pending().await
+        }
+    };
     let held = async {
         match step.hold {
-            Some(hold) => bench.until(effect_us + micros(hold)).await,
+            Some(hold) => held_for(bench, step, effect_us + micros(hold)).await,
             None if fault.owed.iter().all(|o| o.undo == Undo::Nothing) => {}
             None => mended_by_itself(bench, step, fault).await,
         }
@@ -31,7 +38,20 @@ pub(super) async fn hold(bench: &Bench, step: &StepPlan, fault: &Fault, effect_u
     tokio::select! {
         biased;
         () = held => Ended::ByItself,
+        () = healed => Ended::ByItself,
         () = bench.load_over.cancelled() => Ended::WithLoad,
+    }
+}
+
+/// Waits for the end of a hold, which the operator may put off.
+async fn held_for(bench: &Bench, step: &StepPlan, end_us: i64) {
+    let mut desk = bench.operator.desk(&step.name);
+    loop {
+        let extended_us = desk.borrow_and_update().extended_us;
+        tokio::select! {
+            () = bench.until(end_us.saturating_add(extended_us)) => return,
+            _changed = desk.changed() => {}
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use self::own::own_call;
 pub(super) use self::permit::no_incident;
 use super::bench::{Bench, Seen};
 use super::heal::{Due, heal};
+use super::operator::Stage;
 use super::replicas::watch_replicas;
 use super::settled::settled;
 use crate::fault;
@@ -56,6 +57,7 @@ pub(super) async fn live(bench: &Bench, step: &StepPlan) -> LeftOpen {
         }
     };
     bench.milestones.end(&step.name);
+    bench.operator.enter(&step.name, Stage::Over);
     left
 }
 
@@ -154,6 +156,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
             return Some(fault.due(step));
         }
     }
+    bench.operator.enter(name, Stage::Over);
     if keeps(step) && error.is_none() {
         for owed in &fault.owed {
             bench.ledger.waive(owed);

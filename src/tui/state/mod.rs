@@ -21,8 +21,8 @@ use self::seconds::Seconds;
 use self::targets::Targets;
 use super::log::told;
 use crate::judge::number;
-use crate::model::{Journeys, RequestRecord};
-use crate::scenario::plan::{Objective, Of, Plan, StopCondition};
+use crate::model::{Act, Journeys, Pauses, RequestRecord};
+use crate::scenario::plan::{Objective, Of, Plan, StepPlan, StopCondition};
 use crate::timeline::Entry;
 use crate::timeline::event::{Event, Level, NameTable, Phase};
 use crate::timeline::tally::{Counted, Hit, Trailing};
@@ -57,6 +57,8 @@ pub(super) struct State {
     pub(super) guarded: bool,
     trouble_us: Option<i64>,
     pub(super) steps: Vec<Step>,
+    /// When the operator had the schedule stand still.
+    pub(super) pauses: Pauses,
     pub(super) targets: Targets,
     pub(super) callers: Callers,
     pub(super) seconds: Seconds,
@@ -113,6 +115,7 @@ impl State {
             was_broken: false,
             guarded: false,
             trouble_us: None,
+            pauses: Pauses::default(),
             targets: Targets::default(),
             seconds: Seconds::default(),
             baseline: Histogram::new(2).expect("two significant digits are within 0 to 5"),
@@ -145,6 +148,21 @@ impl State {
                 self.aborted = Some((at_us, format!("stop condition {what}")));
             }
             Event::Closed { .. } => self.closed = true,
+            Event::Operated(Act::Pause) => {
+                self.pauses.begin(at_us);
+            }
+            Event::Operated(Act::Resume) => {
+                self.pauses.end(at_us);
+            }
+            Event::Operated(Act::Break {
+                step,
+                action,
+                hold_us,
+            }) => {
+                let planned = StepPlan::ad_hoc(step, action, *hold_us);
+                self.steps.push(Step::new(&planned));
+                self.plan.steps.push(planned);
+            }
             Event::Name { table, id, name } => match table {
                 NameTable::Instance => self.targets.instance(*id, name),
                 NameTable::Version => self.targets.version(*id, name),
@@ -246,7 +264,7 @@ impl State {
 
     /// When a step that waits is due, where that is known.
     fn due_us(&self, step: &Step) -> Option<i64> {
-        steps::due_us(step, &self.steps, self.zero_us?)
+        steps::due_us(step, &self.steps, self.zero_us?, &self.pauses)
     }
 
     /// Latency before the first fault at this quantile, µs.

@@ -1,7 +1,7 @@
 //! How far each step got.
 
 use crate::judge::number;
-use crate::model::Action;
+use crate::model::{Act, Action, Pauses, Prediction};
 use crate::scenario::plan::{Milestone, StepPlan, Trigger};
 use crate::timeline::Entry;
 use crate::timeline::event::Event;
@@ -31,6 +31,10 @@ pub(crate) struct Step {
     pub(crate) effect_us: Option<i64>,
     pub(crate) healed_us: Option<i64>,
     pub(crate) over_us: Option<i64>,
+    /// By how much the operator had it kept longer, µs.
+    pub(crate) extended_us: i64,
+    /// What somebody expects of it.
+    pub(crate) prediction: Option<Prediction>,
     /// Numbers of its undos that are not done.
     owed: Vec<u64>,
 }
@@ -45,6 +49,8 @@ impl Step {
             effect_us: None,
             healed_us: None,
             over_us: None,
+            extended_us: 0,
+            prediction: None,
             owed: Vec::new(),
         }
     }
@@ -57,7 +63,7 @@ impl Step {
     /// When it is mended by itself, where that is known.
     pub(crate) fn mends_us(&self) -> Option<i64> {
         let hold = number::micros(self.plan.hold?);
-        Some(self.effect_us.or(self.dispatched_us)? + hold)
+        Some(self.effect_us.or(self.dispatched_us)? + hold + self.extended_us)
     }
 }
 
@@ -86,7 +92,8 @@ pub(super) fn entry(steps: &mut [Step], entry: &Entry) {
         | Event::Verified { step }
         | Event::Converged { step, .. }
         | Event::NotDispatched { step, .. }
-        | Event::LeftOut { step, .. } => step,
+        | Event::LeftOut { step, .. }
+        | Event::Operated(Act::Extend { step, .. } | Act::Predict { step, .. }) => step,
         _ => return,
     };
     let Some(step) = steps.iter_mut().find(|s| s.plan.name == *name) else {
@@ -109,6 +116,10 @@ pub(super) fn entry(steps: &mut [Step], entry: &Entry) {
             step.over_us = Some(at_us);
         }
         Event::NotDispatched { .. } | Event::LeftOut { .. } => step.stage = Stage::Never,
+        Event::Operated(Act::Extend { by_us, .. }) => step.extended_us += by_us,
+        Event::Operated(Act::Predict { prediction, .. }) => {
+            step.prediction = Some(prediction.clone());
+        }
         _ => {}
     }
 }
@@ -118,9 +129,9 @@ fn kept(action: &Action) -> bool {
 }
 
 /// When a step that waits is due, where that is known by now.
-pub(super) fn due_us(step: &Step, steps: &[Step], zero_us: i64) -> Option<i64> {
+pub(super) fn due_us(step: &Step, steps: &[Step], zero_us: i64, pauses: &Pauses) -> Option<i64> {
     match &step.plan.when {
-        Trigger::At(at) => Some(zero_us + number::micros(*at)),
+        Trigger::At(at) => pauses.due_us(zero_us, number::micros(*at)),
         Trigger::After {
             step: other,
             milestone,
@@ -134,7 +145,7 @@ pub(super) fn due_us(step: &Step, steps: &[Step], zero_us: i64) -> Option<i64> {
                 // Only the run's own watch tells when it settles.
                 Milestone::Settled => None,
             };
-            Some(reached? + number::micros(*wait))
+            pauses.due_us(reached?, number::micros(*wait))
         }
     }
 }

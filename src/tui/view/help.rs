@@ -17,10 +17,19 @@ pub(super) fn keys(view: &View<'_>) -> Line<'static> {
         let text = format!(" {} records cannot be read", view.state.unreadable);
         return Line::styled(text, theme.bad());
     }
-    let abort = Span::styled(" [A] ABORT, heal all  ", theme.bad());
+    let abort = Span::styled(" [A] ABORT  ", theme.bad());
     let text = match view.chrome.how {
         How::Running if view.state.closed => " over: [q] shows the report  [?] keys",
-        How::Running => return Line::from(vec![abort, Span::raw("[q] lines instead  [?] keys")]),
+        How::Running => {
+            let pause = if view.state.pauses.since_us().is_some() {
+                "resume"
+            } else {
+                "pause"
+            };
+            let text =
+                format!("[f]ire [s]kip [h]eal [e]xtend [p] {pause} [r]ate [n]ote [a]d hoc [?]");
+            return Line::from(vec![abort, Span::raw(text)]);
+        }
         How::Watching | How::Deserted => " [q] leave  [?] keys",
         How::Replaying { .. } => {
             " [space] pause  [left/right] 5 s  [n/p] next, last step  [+/-] speed  [q] leave  [?]"
@@ -36,6 +45,27 @@ pub(super) fn over(frame: &mut Frame<'_>, view: &View<'_>, area: Rect) {
             "A",
             "abort: heal everything, now, and end the run; asks nothing",
         ),
+        ("f", "fire the next step now; hold it down, or y"),
+        ("s", "skip the next step; the run is then no pass"),
+        (
+            "h",
+            "heal what is broken now; before its time the run is no pass",
+        ),
+        ("e", "keep what is broken 10 s longer"),
+        (
+            "p",
+            "the schedule stands still, goes on; what is broken is mended in time",
+        ),
+        (
+            "r",
+            "another rate; below the planned one the run is no pass",
+        ),
+        (
+            "n, k",
+            "a note on the timeline; just that somebody has noticed",
+        ),
+        ("P", "predict a step: failover, lost requests, alerts"),
+        ("a", "break something that the scenario does not break"),
         ("q", "leave the screen; the run goes on, a line at a time"),
     ];
     let watching = [("q", "leave; the run goes on")];

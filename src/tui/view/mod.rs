@@ -7,6 +7,7 @@ mod lanes;
 mod log;
 mod now;
 mod objectives;
+mod prompt;
 mod targets;
 mod text;
 
@@ -16,6 +17,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use super::judging::Standings;
+use super::operating::{Operating, Prompt};
 use super::state::State;
 use super::theme::Theme;
 
@@ -27,6 +29,10 @@ pub(super) struct Chrome {
     pub(super) help: bool,
     /// What is to be said to the person at the keys.
     pub(super) said: Option<String>,
+    /// What the person at the keys is being asked.
+    pub(super) operating: Operating,
+    /// The moment of the drawing, µs of a clock that never stands still.
+    pub(super) tick_us: i64,
 }
 
 /// How a run is shown.
@@ -100,7 +106,15 @@ pub(super) fn draw(
     put(frame, lanes, lanes::lines(&view, usize::from(lanes.width)));
     let rows = usize::from(log.height);
     put(frame, log, log::lines(&view, usize::from(log.width), rows));
-    put(frame, keys, vec![help::keys(&view)]);
+    let asked = prompt::line(&view, usize::from(keys.width));
+    put(
+        frame,
+        keys,
+        vec![asked.unwrap_or_else(|| help::keys(&view))],
+    );
+    if let Some(Prompt::Menu(menu)) = &chrome.operating.prompt {
+        prompt::over(frame, &view, menu, area);
+    }
     if chrome.help {
         help::over(frame, &view, area);
     }

@@ -86,13 +86,19 @@ fn next(view: &View<'_>, width: usize) -> Line<'static> {
         return Line::from(spans);
     };
     let when = match due {
+        _ if state.pauses.since_us().is_some() => "PAUSED".to_owned(),
         Some(at) if *at > state.now_us => format!("fires in {}", seconds(at - state.now_us)),
         Some(_) => "fires now".to_owned(),
         None => after(step),
     };
     let what = format!("{}  {}", step.plan.name, deed(step));
     let spans = vec![label(view, "NEXT"), Span::raw(what)];
-    spread(spans, (when, theme.good()), width, theme)
+    let style = if state.pauses.since_us().is_some() {
+        theme.warning()
+    } else {
+        theme.good()
+    };
+    spread(spans, (when, style), width, theme)
 }
 
 /// What a step waits for.

@@ -5,13 +5,16 @@ use std::path::Path;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Chrome, How, draw};
 use crate::judge::testing::{HEALED, KILLED, S, STEP, Script, ZERO, labels, plan_with};
+use crate::model::{Act, Prediction};
 use crate::scenario::Plan;
 use crate::timeline::Recording;
 use crate::timeline::event::Event;
 use crate::tui::judging::standings;
+use crate::tui::operating::Operating;
 use crate::tui::player::Replay;
 use crate::tui::state::State;
 use crate::tui::theme::{Palette, Theme};
@@ -182,6 +185,93 @@ fn other_ways_to_look_at_it() {
         );
     }
     insta::assert_snapshot!("ascii", ascii.to_string());
+}
+
+/// What is asked after these keys, at `at_us` of the usual drill.
+fn asked(at_us: i64, keys: &[KeyCode], size: (u16, u16)) -> String {
+    let (plan, script) = scripted();
+    let recording = script.recording();
+    let mut state = State::new(plan.clone());
+    Replay::new(plan.clone(), recording.clone(), 0, 1.0).seek(&mut state, at_us);
+    let mut operating = Operating {
+        offers: crate::fault::offers(&plan),
+        ..Operating::default()
+    };
+    for (tick, code) in (0..).zip(keys) {
+        let key = KeyEvent::new(*code, KeyModifiers::NONE);
+        operating.key(key, &state, tick * 500_000);
+    }
+    let chrome = Chrome {
+        operating,
+        tick_us: (keys.len() as i64 - 1) * 500_000,
+        ..running()
+    };
+    backend(&(plan, recording), at_us, size, &chrome, UNICODE).to_string()
+}
+
+#[test]
+fn what_the_person_at_the_keys_is_asked() {
+    let keys = |text: &str| -> Vec<KeyCode> { text.chars().map(KeyCode::Char).collect() };
+    let (before, during) = (ZERO + S, KILLED + 2 * S);
+    for (name, at_us, text) in [
+        ("fire", before, "fff"),
+        ("skip", before, "s"),
+        ("heal", during, "h"),
+        ("extend", during, "e"),
+        ("note", during, "nnginx still sends to .2?"),
+        ("rate_wrong", before, "r50"),
+        ("predict", before, "P1s, 0 lost"),
+        ("menu", before, "a*+"),
+    ] {
+        let mut pressed = keys(text);
+        if name == "rate_wrong" {
+            pressed.push(KeyCode::Enter);
+        }
+        for size in [(80, 24), (200, 50)] {
+            let name = format!("asked_{name}_{}x{}", size.0, size.1);
+            insta::assert_snapshot!(name, asked(at_us, &pressed, size));
+        }
+    }
+    let mut armed = keys("a");
+    armed.extend([KeyCode::Down, KeyCode::Enter]);
+    insta::assert_snapshot!("asked_break", asked(before, &armed, (80, 24)));
+}
+
+#[test]
+fn what_was_done_by_hand_is_shown() {
+    let (plan, script) = scripted();
+    let step = || "lose-one".to_owned();
+    let prediction = Prediction {
+        failover_us: Some(S),
+        lost: Some(0),
+        alerts: None,
+    };
+    let act = |act| Event::Operated(act);
+    let script = script
+        .and(
+            ZERO + S,
+            act(Act::Predict {
+                step: step(),
+                prediction,
+            }),
+        )
+        .and(ZERO + 4 * S, act(Act::Pause))
+        .and(
+            KILLED + S,
+            act(Act::Note {
+                text: "nginx still sends to .2?".to_owned(),
+            }),
+        )
+        .and(
+            KILLED + 2 * S,
+            act(Act::Extend {
+                step: step(),
+                by_us: 10 * S,
+            }),
+        );
+    let run = (plan, script.recording());
+    both!("paused", &run, ZERO + 5 * S);
+    both!("extended", &run, KILLED + 3 * S);
 }
 
 #[test]

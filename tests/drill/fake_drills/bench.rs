@@ -9,7 +9,7 @@ use firedrill::judge::result::LoadResult;
 use firedrill::judge::{self, Judgement};
 use firedrill::load::ClientChoice;
 use firedrill::load::client::FakeClient;
-use firedrill::model::{FakeSpec, Redactor, StackSpec};
+use firedrill::model::{Act, FakeSpec, Redactor, StackSpec};
 use firedrill::run::{Interrupt, Order, RunError, Selection, conduct};
 use firedrill::scenario::{self, Inputs, Plan};
 use firedrill::stack::{
@@ -19,6 +19,7 @@ use firedrill::timeline::clock::Clock;
 use firedrill::timeline::event::{Event, JOURNAL_VERSION, Opened};
 use firedrill::timeline::{Recorder, Recording, RunDir};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use super::moody::{Call, Mood, Moods, MoodyStack};
 
@@ -39,6 +40,8 @@ pub(crate) struct FakeDrill {
     pub(crate) selection: Selection,
     pub(crate) keep_stack: bool,
     pub(crate) interrupt: Interrupt,
+    /// What an operator does, and how long after the run's zero.
+    pub(crate) acts: Vec<(Duration, Act)>,
     /// Which calls of the stack hang, fail badly or come late.
     pub(crate) moods: Option<Moods>,
     /// Where the user's own commands run.
@@ -100,6 +103,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             selection: Selection::default(),
             keep_stack: false,
             interrupt: Interrupt::default(),
+            acts: Vec::new(),
             moods: None,
             scenario_dir: PathBuf::from("/nowhere"),
             wall_ns: None,
@@ -122,6 +126,12 @@ recovery: {{ settle: 2s, bad: 0 }}
             tokio::time::sleep(length).await;
             abort.cancel();
         });
+        self
+    }
+
+    /// An operator does this so long after the run's zero.
+    pub(crate) fn with(mut self, after: Duration, act: Act) -> Self {
+        self.acts.push((after, act));
         self
     }
 
@@ -164,6 +174,15 @@ recovery: {{ settle: 2s, bad: 0 }}
             loads.find_map(|(_, load)| load.served_by.clone())
         };
         let client = FakeClient::new(self.world.clone(), served_by.as_ref());
+        let (asks, acts) = mpsc::unbounded_channel();
+        for (after, act) in self.acts {
+            let asks = asks.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                // A run that is over takes no more.
+                drop(asks.send(act));
+            });
+        }
         let ended = conduct(Order {
             plan: self.plan.clone(),
             dir: dir.clone(),
@@ -176,6 +195,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             interrupt: self.interrupt,
             guardian: None,
             scenario_dir,
+            acts: Some(acts),
         })
         .await;
         let recording = Recording::read(dir.path()).unwrap();
