@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::Act;
 use crate::scenario::plan::{Plan, StepPlan};
-use crate::timeline::event::Event;
+use crate::timeline::event::{AlertState, Event};
 use crate::timeline::{Entry, Recorder};
 use crate::tui::told;
 
@@ -107,6 +107,9 @@ impl Lines {
                 .steps
                 .push(StepPlan::ad_hoc(step, action, *hold_us));
         }
+        if is_passing(&entry.event) {
+            return;
+        }
         if let Some(text) = told(&self.plan, &entry.event) {
             self.line(entry.at_us, &text);
         }
@@ -152,5 +155,38 @@ impl Lines {
             ms(second.p99_us)
         );
         self.line(now, &text);
+    }
+}
+
+/// An alert that only pends: a screen counts down to what may come of it, lines would only grow in number.
+fn is_passing(event: &Event) -> bool {
+    let Event::AlertState { was, state, .. } = event else {
+        return false;
+    };
+    state.or(*was) == Some(AlertState::Pending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_tell_of_alerts_that_fire_and_ceased_to() {
+        let (pending, firing) = (Some(AlertState::Pending), Some(AlertState::Firing));
+        for (was, state, passing) in [
+            (None, pending, true),
+            (pending, None, true),
+            (pending, firing, false),
+            (firing, None, false),
+        ] {
+            let event = Event::AlertState {
+                alert: "Down".to_owned(),
+                labels: Default::default(),
+                was,
+                state,
+                since_us: None,
+            };
+            assert_eq!(is_passing(&event), passing, "{was:?} {state:?}");
+        }
     }
 }

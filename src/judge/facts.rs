@@ -63,6 +63,11 @@ pub(super) struct Facts<'a> {
     pub(super) observed_until_us: i64,
 }
 
+/// Whether an entry says anything to a judge: the live states of alerts are for people.
+fn is_told(entry: &&Entry) -> bool {
+    !matches!(entry.event, Event::AlertState { .. })
+}
+
 /// How far the evidence was collected that is only there after the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Collecting {
@@ -92,7 +97,7 @@ impl<'a> Facts<'a> {
             collecting: Collecting::Not,
             rules: None,
             failing_rules: None,
-            observed_until_us: entries.last().map_or(0, |e| e.at_us),
+            observed_until_us: entries.iter().rfind(is_told).map_or(0, |e| e.at_us),
         };
         for entry in entries {
             facts.take(entry);
@@ -203,6 +208,7 @@ impl<'a> Facts<'a> {
             | Event::Name { .. }
             | Event::Engine { .. }
             | Event::AlertHistory { .. }
+            | Event::AlertState { .. }
             | Event::Received { .. }
             | Event::Notified { .. }
             | Event::Detected { .. }

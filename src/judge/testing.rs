@@ -267,7 +267,7 @@ impl Script {
     }
 
     /// `BackendDown` of the victim is pending 5 s after the kill, firing after 15 s, delivered after 20 s; it resolves
-    /// 7.5 s after the heal, and its end is delivered after 12 s.
+    /// 7.5 s after the heal, and its end is delivered after 12 s. Whoever looks on sees each state half a second later.
     pub(crate) fn alert(mut self) -> Self {
         let span = |state, from_us, to_us| AlertSpan {
             state,
@@ -288,6 +288,15 @@ impl Script {
                 ],
             },
         );
+        let (pending, firing) = (Some(AlertState::Pending), Some(AlertState::Firing));
+        for (at, was, state) in [
+            (KILLED + 5 * S + S / 2, None, pending),
+            (KILLED + 15 * S + S / 2, pending, firing),
+            (ended + S / 2, firing, None),
+        ] {
+            let since_us = state.map(|_| KILLED + 5 * S);
+            self.push(at, turned("BackendDown", labels(), (was, state), since_us));
+        }
         self.push(
             KILLED + 16 * S,
             Event::Received {
@@ -391,6 +400,22 @@ impl Script {
             damage: Vec::new(),
             complete: closed,
         }
+    }
+}
+
+/// A look at Prometheus found an alert in another state.
+pub(crate) fn turned(
+    alert: &str,
+    labels: BTreeMap<String, String>,
+    (was, state): (Option<AlertState>, Option<AlertState>),
+    since_us: Option<i64>,
+) -> Event {
+    Event::AlertState {
+        alert: alert.to_owned(),
+        labels,
+        was,
+        state,
+        since_us,
     }
 }
 

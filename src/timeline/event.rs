@@ -189,6 +189,22 @@ pub enum Event {
         /// The stretches, in order.
         spans: Vec<AlertSpan>,
     },
+    /// What Prometheus, asked about once a second, said otherwise of an alert than at the look before. It is for who watches a
+    /// run, late by up to a look and blind to what is shorter than one: the judge goes by [`Event::AlertHistory`] alone,
+    /// which has the times of the rules' evaluations, and comes to the same verdict without these lines.
+    AlertState {
+        /// `alertname`.
+        alert: String,
+        /// Its other labels.
+        labels: BTreeMap<String, String>,
+        /// As it was last told; `None` where it was neither.
+        was: Option<AlertState>,
+        /// As it is; `None` where it is neither any more.
+        state: Option<AlertState>,
+        /// Begin of pending (`activeAt`), of one that fires too; `None` where it is over, or as long as it is not known how far
+        /// Prometheus' clock is off.
+        since_us: Option<i64>,
+    },
     /// Alertmanager was first seen to hold an alert.
     Received {
         /// `alertname`.
@@ -443,8 +459,8 @@ pub struct AlertSpan {
     pub to_us: Option<i64>,
 }
 
-/// State of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// State of an alert; firing is more than pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// Its condition holds, its `for` is not over.

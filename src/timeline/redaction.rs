@@ -45,6 +45,7 @@ impl Event {
             }
             Self::Name { name, .. } => clean_name(name),
             Self::AlertHistory { labels, .. }
+            | Self::AlertState { labels, .. }
             | Self::Received { labels, .. }
             | Self::Notified { labels, .. } => labels.values_mut().for_each(clean_name),
             Self::Opened(_)

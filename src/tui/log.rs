@@ -3,7 +3,7 @@
 use crate::judge::words;
 use crate::model::StackEventKind;
 use crate::scenario::plan::Plan;
-use crate::timeline::event::{ABORT, Event, Level, Moment, Phase};
+use crate::timeline::event::{ABORT, AlertState, Event, Level, Moment, Phase};
 
 /// What a person should see of an event; `None` for what only the judge needs.
 #[must_use]
@@ -76,10 +76,18 @@ pub fn told(plan: &Plan, event: &Event) -> Option<String> {
         } => Some(format!("{component} started")),
         Event::Notified {
             alert, resolved, ..
-        } => Some(format!(
-            "alert {alert} {}",
-            if *resolved { "resolved" } else { "notified" }
-        )),
+        } => at(alert, if *resolved { "cleared" } else { "notified" }),
+        Event::AlertState {
+            alert, was, state, ..
+        } => at(
+            alert,
+            match (state, was) {
+                (Some(AlertState::Pending), _) => "pending",
+                (Some(AlertState::Firing), _) => "firing",
+                (None, Some(AlertState::Pending)) => "no longer pending",
+                (None, _) => "resolved",
+            },
+        ),
         Event::Gap { source, why, .. } => Some(format!("{source} did not answer: {why}")),
         Event::Aborted { by } if by == ABORT => Some(format!("{by}: healing everything, now")),
         Event::Aborted { by } => Some(format!(

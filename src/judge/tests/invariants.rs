@@ -1,11 +1,11 @@
 //! What is missing never makes a verdict greener.
 
-use super::super::testing::{HEALED, KILLED, S, STEP, Script, ZERO, plan_with};
+use super::super::testing::{HEALED, KILLED, S, STEP, Script, ZERO, labels, plan_with, turned};
 use super::super::{Verdict, judge};
 use super::alerts::ALERT;
 use super::refuse;
 use crate::model::Rate;
-use crate::timeline::event::{Event, Phase};
+use crate::timeline::event::{AlertState, Event, Phase};
 
 /// A run that passes every kind of objective, so that each kind of line has something to lose.
 fn full() -> (crate::scenario::Plan, Script) {
@@ -45,6 +45,27 @@ fn kind(event: &Event) -> String {
 }
 
 #[test]
+fn live_states_of_alerts_say_nothing_to_the_judge() {
+    let (plan, script) = full();
+    let is_live = |e: &Event| matches!(e, Event::AlertState { .. });
+    let late = |at_us| {
+        let states = (None, Some(AlertState::Firing));
+        let script = script.clone();
+        script.and(at_us, turned("HighLatency", labels(), states, None))
+    };
+    let cut = |script: Script, at_us| {
+        let mut recording = script.recording();
+        recording.until(at_us);
+        recording
+    };
+    for at_us in [ZERO, KILLED + 10 * S, HEALED + 9 * S, ZERO + 1000 * S] {
+        let with = judge(&plan, &cut(late(at_us), at_us));
+        let without = judge(&plan, &cut(late(at_us).without(is_live), at_us));
+        assert_eq!(with, without, "{at_us}");
+    }
+}
+
+#[test]
 fn leaving_out_any_kind_of_line_never_makes_a_run_greener() {
     let (plan, script) = full();
     let recording = script.clone().recording();
@@ -63,6 +84,7 @@ fn leaving_out_any_kind_of_line_never_makes_a_run_greener() {
         "phase",
         "heal_begins",
         "received",
+        "alert_state",
         "name",
         "verified",
     ];

@@ -4,6 +4,7 @@ mod api;
 mod collect;
 mod gaps;
 mod spans;
+mod states;
 mod value;
 mod watch;
 

@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Rules};
+use super::states::States;
 use crate::observe::counters::{Counters, Watched};
 use crate::observe::error::AskError;
 use crate::observe::observer::{CollectOrder, Observer};
@@ -53,7 +54,12 @@ pub(in crate::observe) struct RuleClock(Arc<OnceCell<Skew>>);
 impl RuleClock {
     /// What to take off its times, in ns.
     pub(in crate::observe) fn skew_ns(&self) -> i64 {
-        self.0.get().map_or(0, |skew| skew.ns())
+        self.known_ns().unwrap_or(0)
+    }
+
+    /// The same; `None` as long as it is not known.
+    fn known_ns(&self) -> Option<i64> {
+        self.0.get().map(|skew| skew.ns())
     }
 }
 
@@ -126,9 +132,19 @@ impl Prometheus {
         Ok(rules)
     }
 
-    async fn look(&self) -> Result<(), AskError> {
+    async fn look(&self, states: &mut States) -> Result<(), AskError> {
         let asked_us = self.recorder.clock().now_us();
         let alerts = self.api.alerts().await?;
+        for change in states.changes(&alerts) {
+            let since = change.active_ns.zip(self.rule_clock.known_ns());
+            self.recorder.record(Event::AlertState {
+                alert: change.alert,
+                labels: change.labels,
+                was: change.was,
+                state: change.state,
+                since_us: since.map(|(ns, skew)| self.recorder.clock().wall_us(ns, skew)),
+            });
+        }
         let firing = alerts.into_iter().filter(|a| a.state == "firing");
         let firing = firing.filter_map(|alert| {
             let mut labels = alert.labels;
@@ -149,12 +165,13 @@ impl Prometheus {
 impl Observer for Prometheus {
     async fn watch(&self, over: CancellationToken) {
         let mut silence = Silence::since(SOURCE, self.recorder.clock().now_us());
+        let mut states = States::default();
         let mut polls = tokio::time::interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let poll = async {
             loop {
                 polls.tick().await;
-                match self.look().await {
+                match self.look(&mut states).await {
                     Ok(()) => silence.broken(&self.recorder),
                     Err(error) => silence.goes_on(error),
                 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::alert_spans::Spans;
 use super::steps::Step;
 use crate::scenario::plan::{Objective, Plan};
 use crate::timeline::Entry;
-use crate::timeline::event::{AlertSpan, AlertState, Event};
+use crate::timeline::event::{AlertState, Event};
 
 /// How far an alert got.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Progress {
     pub(crate) firing_us: Option<i64>,
     pub(crate) received_us: Option<i64>,
     pub(crate) notified_us: Option<i64>,
+    /// No series of it fires any more.
+    pub(crate) resolved_us: Option<i64>,
     pub(crate) cleared_us: Option<i64>,
 }
 
@@ -28,6 +31,7 @@ pub(crate) struct Expected {
     pub(crate) healed_us: Option<i64>,
     pub(crate) fires: Option<Duration>,
     pub(crate) notifies: Option<Duration>,
+    pub(crate) resolves: Option<Duration>,
     pub(crate) clears: Option<Duration>,
     pub(crate) progress: Progress,
 }
@@ -50,8 +54,8 @@ pub(crate) struct Alerts {
     pub(crate) unexpected: Vec<Unexpected>,
     /// Severities that count, and alerts that are allowed; `None` where others are not judged.
     others: Option<(Vec<String>, Vec<String>)>,
-    /// What Prometheus' own samples said: alert and stretches.
-    histories: Vec<(String, Vec<AlertSpan>)>,
+    /// What Prometheus says.
+    spans: Spans,
 }
 
 impl Alerts {
@@ -65,6 +69,7 @@ impl Alerts {
                     after,
                     fires,
                     notifies,
+                    resolves,
                     clears,
                     ..
                 } => expected.push(Expected {
@@ -74,6 +79,7 @@ impl Alerts {
                     healed_us: None,
                     fires: *fires,
                     notifies: *notifies,
+                    resolves: *resolves,
                     clears: *clears,
                     progress: Progress::default(),
                 }),
@@ -87,7 +93,7 @@ impl Alerts {
             expected,
             unexpected: Vec::new(),
             others,
-            histories: Vec::new(),
+            spans: Spans::default(),
         }
     }
 
@@ -97,15 +103,29 @@ impl Alerts {
         let Some(dispatched) = expected.dispatched_us else {
             return progress;
         };
-        let first = |state: AlertState| {
-            let histories = self.histories.iter().filter(|h| h.0 == expected.alert);
-            let spans = histories.flat_map(|(_, spans)| spans);
-            let begun = spans.filter(|s| s.state == state && s.from_us >= dispatched);
-            begun.map(|s| s.from_us).filter(|at| *at <= now_us).min()
-        };
-        progress.pending_us = first(AlertState::Pending);
-        progress.firing_us = first(AlertState::Firing);
+        let told = self.spans.told(&expected.alert, dispatched, now_us);
+        progress.pending_us = told.pending_us;
+        progress.firing_us = told.firing_us;
+        progress.resolved_us = told.resolved_us;
         progress
+    }
+
+    /// Alerts that nobody promises, but which would count if they fired, and since when they pend.
+    pub(crate) fn brewing(&self) -> Vec<(&str, i64)> {
+        let mut brewing: Vec<(&str, i64)> = Vec::new();
+        for (alert, labels, since_us) in self.spans.pending() {
+            let mut unexpected = self.unexpected.iter().filter(|u| !u.allowed);
+            let shown = self.expected.iter().any(|e| e.alert == alert)
+                || unexpected.any(|u| u.alert == alert);
+            if shown || self.allowed(alert, labels) {
+                continue;
+            }
+            match brewing.iter_mut().find(|(known, _)| *known == alert) {
+                Some((_, at)) => *at = since_us.min(*at),
+                None => brewing.push((alert, since_us)),
+            }
+        }
+        brewing
     }
 
     pub(super) fn entry(&mut self, entry: &Entry, steps: &[Step]) {
@@ -133,8 +153,26 @@ impl Alerts {
                 resolved: true,
                 ..
             } => self.cleared(alert, entry.at_us),
-            Event::AlertHistory { alert, spans, .. } => {
-                self.histories.push((alert.clone(), spans.clone()))
+            Event::AlertHistory { alert, spans, .. } => self.spans.history(alert, spans),
+            Event::AlertState {
+                alert,
+                labels,
+                was,
+                state,
+                since_us,
+            } => {
+                self.spans
+                    .turned(alert, labels, *state, (*since_us, entry.at_us));
+                let ended = state.is_none() || *was == Some(AlertState::Firing);
+                if *state == Some(AlertState::Firing) {
+                    self.fires(alert, labels, entry.at_us);
+                } else if ended && self.ceased(alert, labels) {
+                    let allowed = self.allowed(alert, labels);
+                    let unexpected = self.unexpected.iter_mut();
+                    unexpected
+                        .filter(|u| u.alert == *alert && u.allowed == allowed)
+                        .for_each(|u| u.over = true);
+                }
             }
             _ => {}
         }
@@ -161,23 +199,55 @@ impl Alerts {
             which(&mut one.progress).get_or_insert(at_us);
             expected = true;
         }
-        if expected {
-            return;
+        if !expected {
+            self.unpromised(alert, labels, at_us);
         }
+    }
+
+    /// Whether an alert that nobody promised may fire.
+    fn allowed(&self, alert: &str, labels: &BTreeMap<String, String>) -> bool {
+        let severity = labels.get("severity").map_or("", String::as_str);
+        self.others.as_ref().is_none_or(|(severities, allow)| {
+            !severities.iter().any(|s| s == severity) || allow.iter().any(|a| a == alert)
+        })
+    }
+
+    /// Whether Prometheus said that none fires any more of an alert's series that count as little or as much as this one.
+    fn ceased(&self, alert: &str, labels: &BTreeMap<String, String>) -> bool {
+        let allowed = self.allowed(alert, labels);
+        let fires = self
+            .spans
+            .fires(alert, |of| self.allowed(alert, of) == allowed);
+        fires == Some(false)
+    }
+
+    fn fires(&mut self, alert: &str, labels: &BTreeMap<String, String>, at_us: i64) {
+        if self.of(alert, at_us).next().is_none() {
+            self.unpromised(alert, labels, at_us);
+        }
+    }
+
+    fn unpromised(&mut self, alert: &str, labels: &BTreeMap<String, String>, at_us: i64) {
         let severity = labels.get("severity").cloned().unwrap_or_default();
-        let allowed = self.others.as_ref().is_none_or(|(severities, allow)| {
-            !severities.contains(&severity) || allow.iter().any(|a| a == alert)
-        });
+        let allowed = self.allowed(alert, labels);
+        // A delivery may be on its way for longer than the alert fires.
+        let late = self.ceased(alert, labels);
+        let new = Unexpected {
+            alert: alert.to_owned(),
+            severity,
+            at_us,
+            over: false,
+            allowed,
+        };
         let known = self.unexpected.iter_mut().find(|u| u.alert == alert);
         match known {
-            Some(known) => known.over &= at_us <= known.at_us,
-            None => self.unexpected.push(Unexpected {
-                alert: alert.to_owned(),
-                severity,
-                at_us,
-                over: false,
-                allowed,
-            }),
+            // Rules of one name may differ in severity: what does not count says nothing of what does.
+            Some(known) if allowed && !known.allowed => {}
+            Some(known) if allowed == known.allowed => {
+                known.over &= late || at_us <= known.at_us;
+            }
+            Some(known) => *known = new,
+            None => self.unexpected.push(new),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is known of a run at a moment: a fold over its events and requests.
 
+mod alert_spans;
 mod alerts;
 mod callers;
 mod seconds;

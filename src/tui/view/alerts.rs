@@ -15,6 +15,8 @@ pub(super) fn lines(view: &View<'_>, width: usize, rows: usize) -> Vec<Line<'sta
     let mut unexpected: Vec<_> = state.alerts.unexpected.iter().collect();
     unexpected.retain(|u| !u.allowed);
     let names = state.alerts.expected.iter().map(|e| e.alert.as_str());
+    let brewing = state.alerts.brewing();
+    let names = names.chain(brewing.iter().map(|(alert, _)| *alert));
     let names = names.chain(unexpected.iter().map(|u| u.alert.as_str()));
     let name = names.map(|n| n.chars().count()).max().unwrap_or(0);
     let name = name.max("other alerts".len()).min(width / 2) + 2;
@@ -41,6 +43,11 @@ pub(super) fn lines(view: &View<'_>, width: usize, rows: usize) -> Vec<Line<'sta
     if unexpected.is_empty() {
         put("other alerts", "none", theme.good());
     }
+    // What may yet become one, where there is room for it.
+    for (alert, since) in brewing {
+        let text = format!("pending {}", seconds(state.now_us - since));
+        put(alert, &text, theme.faint());
+    }
     lines.truncate(rows);
     lines
 }
@@ -66,16 +73,25 @@ fn standing(view: &View<'_>, expected: &Expected) -> (String, Style) {
         }
     };
     if let Some(cleared) = got.cleared_us {
-        return (format!("resolved {}", since(cleared)), theme.good());
+        return (format!("cleared {}", since(cleared)), theme.good());
     }
-    if let Some(notified) = got.notified_us {
-        let text = format!("notified {}", since(notified));
-        return match (expected.clears, expected.healed_us) {
-            (Some(limit), Some(healed)) => {
-                let (more, style) = left(limit, healed, "clear");
+    let resolved = got.resolved_us.map(|at| format!("resolved {}", since(at)));
+    let notified = got.notified_us.map(|at| format!("notified {}", since(at)));
+    if let Some(text) = resolved.clone().or(notified) {
+        let resolves = expected.resolves.filter(|_| resolved.is_none());
+        let ends = [(resolves, "resolve"), (expected.clears, "clear")];
+        let ends = ends.map(|(limit, what)| Some((limit?, expected.healed_us?, what)));
+        let notifies = expected.notifies.filter(|_| got.notified_us.is_none());
+        let next = match notifies {
+            Some(limit) => Some((limit, dispatched, "notify")),
+            None => ends.into_iter().flatten().min_by_key(|(limit, ..)| *limit),
+        };
+        return match next {
+            Some((limit, from, what)) => {
+                let (more, style) = left(limit, from, what);
                 (text + &more, style)
             }
-            _ => (text, theme.good()),
+            None => (text, theme.good()),
         };
     }
     let (text, fires) = match (got.firing_us.or(got.received_us), got.pending_us) {

@@ -126,7 +126,8 @@ const OTHER_ROWS: u16 = 1 + 3 + 3 + 3 + 1;
 /// Rows in which targets, alerts and objectives all have room side by side.
 fn wanted_rows(view: &View<'_>) -> u16 {
     let state = view.state;
-    let alerts = state.alerts.expected.len() + state.alerts.unexpected.len() + 2;
+    let brewing = state.alerts.brewing().len();
+    let alerts = state.alerts.expected.len() + state.alerts.unexpected.len() + brewing + 2;
     let objectives = view.standings.objectives.len() + state.plan.stop_when.len() + 2;
     let rows = (state.targets.all().len() + 1).max(alerts + objectives);
     u16::try_from(rows).unwrap_or(u16::MAX)

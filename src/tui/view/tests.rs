@@ -8,11 +8,11 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Chrome, How, draw};
-use crate::judge::testing::{HEALED, KILLED, S, STEP, Script, ZERO, labels, plan_with};
+use crate::judge::testing::{HEALED, KILLED, S, STEP, Script, ZERO, labels, plan_with, turned};
 use crate::model::{Act, Prediction};
 use crate::scenario::Plan;
 use crate::timeline::Recording;
-use crate::timeline::event::Event;
+use crate::timeline::event::{AlertState, Event};
 use crate::tui::judging::standings;
 use crate::tui::operating::Operating;
 use crate::tui::player::Replay;
@@ -120,7 +120,130 @@ fn an_alert_is_counted_down_to() {
     both!("alert_pending", &run, KILLED + 12 * S);
     both!("alert_firing", &run, KILLED + 18 * S);
     both!("alert_notified", &run, HEALED + 4 * S);
+    both!("alert_resolved", &run, HEALED + 10 * S);
     both!("alert_cleared", &run, HEALED + 14 * S);
+}
+
+/// The line about an alert.
+fn line_of(shown: &str, alert: &str) -> String {
+    let mut about = shown.lines().filter_map(|l| l.split_once(alert));
+    let (_, line) = about.next().unwrap();
+    line.trim_end_matches('"').trim().to_owned()
+}
+
+#[test]
+fn a_run_that_goes_on_counts_down_as_its_replay_does() {
+    let (plan, script) = scripted();
+    let live = script
+        .clone()
+        .without(|e| matches!(e, Event::AlertHistory { .. }));
+    let (live, replay) = (live.recording(), script.recording());
+    let (live, replay) = ((plan.clone(), live), (plan, replay));
+    let shown = |run, at_us| {
+        let shown = screen(run, at_us, (200, 50));
+        line_of(&shown, " BackendDown ")
+    };
+    for (at_us, wanted) in [
+        (KILLED + 2 * S, "not seen yet, must fire in 28.0 s"),
+        (KILLED + 12 * S, "pending 7.0 s, must fire in 18.0 s"),
+        (HEALED + 4 * S, "notified +20.0 s, must clear in 26.0 s"),
+        (HEALED + 14 * S, "cleared +32.1 s"),
+    ] {
+        assert_eq!(shown(&live, at_us), wanted);
+        assert_eq!(shown(&replay, at_us), wanted);
+    }
+    // A look shows it half a second after the evaluation of the rule.
+    let at_us = KILLED + 18 * S;
+    assert_eq!(shown(&live, at_us), "firing +15.5 s, must notify in 27.0 s");
+    assert_eq!(
+        shown(&replay, at_us),
+        "firing +15.0 s, must notify in 27.0 s"
+    );
+    let at_us = HEALED + 10 * S;
+    let clear = ", must clear in 20.0 s";
+    assert_eq!(shown(&live, at_us), format!("resolved +28.1 s{clear}"));
+    assert_eq!(shown(&replay, at_us), format!("resolved +27.6 s{clear}"));
+}
+
+#[test]
+fn an_alert_that_only_pended_is_not_seen() {
+    let (plan, script) = scripted();
+    let of = |e: &Event| {
+        matches!(
+            e,
+            Event::AlertHistory { .. }
+                | Event::AlertState { .. }
+                | Event::Received { .. }
+                | Event::Notified { .. }
+        )
+    };
+    let pending = Some(AlertState::Pending);
+    let since_us = Some(KILLED + 5 * S);
+    let script = script
+        .without(of)
+        .and(
+            KILLED + 6 * S,
+            turned("BackendDown", labels(), (None, pending), since_us),
+        )
+        .and(
+            KILLED + 9 * S,
+            turned("BackendDown", labels(), (pending, None), None),
+        );
+    let run = (plan, script.recording());
+    let shown = |at_us| screen(&run, at_us, (200, 50));
+    let text = "pending 3.0 s, must fire in 22.0 s";
+    assert_eq!(line_of(&shown(KILLED + 8 * S), " BackendDown "), text);
+    let after = shown(KILLED + 10 * S);
+    let text = "not seen yet, must fire in 20.0 s";
+    assert_eq!(line_of(&after, " BackendDown "), text);
+    assert!(after.contains("BackendDown no longer pending"), "{after}");
+}
+
+#[test]
+fn another_alert_is_unexpected_once_it_fires_and_until_it_does_not() {
+    let (plan, script) = scripted();
+    let (pending, firing) = (Some(AlertState::Pending), Some(AlertState::Firing));
+    let severe = |severity: &str| {
+        let mut labels = labels();
+        labels.insert("severity".to_owned(), severity.to_owned());
+        labels
+    };
+    let since_us = Some(KILLED + 4 * S);
+    let state = |states, since_us| turned("HighLatency", severe("warning"), states, since_us);
+    let delivered = |resolved| Event::Notified {
+        alert: "HighLatency".to_owned(),
+        labels: severe("warning"),
+        resolved,
+        starts_us: KILLED + 8 * S,
+    };
+    let script = script
+        .and(S, turned("Watchdog", severe("none"), (None, firing), None))
+        // Not of a severity that counts, under the name of one that does.
+        .and(
+            S,
+            turned("HighLatency", severe("none"), (None, firing), None),
+        )
+        .and(KILLED + 5 * S, state((None, pending), since_us))
+        .and(KILLED + 8 * S, state((pending, firing), since_us))
+        .and(KILLED + 9 * S, delivered(false))
+        .and(KILLED + 12 * S, state((firing, None), None))
+        .and(KILLED + 13 * S, delivered(false))
+        .and(KILLED + 14 * S, state((None, firing), None));
+    let run = (plan, script.recording());
+    let shown = |at_us| {
+        let shown = screen(&run, at_us, (200, 50));
+        let panel = shown.split("OBJECTIVES").next().unwrap();
+        assert!(!panel.contains("Watchdog"), "{panel}");
+        assert_eq!(panel.matches("HighLatency").count(), 1, "{panel}");
+        line_of(&shown, " HighLatency ")
+    };
+    assert_eq!(shown(KILLED + 7 * S), "pending 3.0 s");
+    assert_eq!(shown(KILLED + 10 * S), "UNEXPECTED warning for 2.0 s");
+    assert_eq!(shown(KILLED + 12 * S), "UNEXPECTED warning, over");
+    // A delivery repeats what was.
+    assert_eq!(shown(KILLED + 13 * S), "UNEXPECTED warning, over");
+    assert_eq!(shown(KILLED + 15 * S), "UNEXPECTED warning for 7.0 s");
+    both!("brewing", &run, KILLED + 7 * S);
 }
 
 #[test]

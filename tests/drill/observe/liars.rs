@@ -53,6 +53,7 @@ async fn observed(url: &str) -> (Vec<std::sync::Arc<firedrill::timeline::Entry>>
             entry.event,
             Event::Rules { .. }
                 | Event::AlertHistory { .. }
+                | Event::AlertState { .. }
                 | Event::Detected { .. }
                 | Event::Received { .. }
         );

@@ -1,12 +1,13 @@
 //! What is seen while the run goes on: alerts that fire, deliveries that come.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use firedrill::model::Template;
 use firedrill::observe::{Expectation, ObserveError};
 use firedrill::scenario::plan::Observe;
-use firedrill::timeline::event::{Event, Level};
+use firedrill::timeline::event::{AlertState, Event, Level};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -144,6 +145,100 @@ async fn an_alert_is_followed_from_firing_to_cleared() {
     );
     // It no longer listens.
     TcpListener::bind(&address).await.unwrap();
+}
+
+/// Every state of an alert that was recorded: of which instance, what it was, what it is, and since when.
+type Turn = (String, Option<AlertState>, Option<AlertState>, Option<i64>);
+
+fn turn(event: &Event) -> Option<Turn> {
+    let Event::AlertState {
+        alert,
+        labels,
+        was,
+        state,
+        since_us,
+    } = event
+    else {
+        return None;
+    };
+    assert_eq!(alert, "BackendDown");
+    assert!(!labels.contains_key("alertname"));
+    Some((labels["instance"].clone(), *was, *state, *since_us))
+}
+
+/// Waits for the next state of an alert.
+async fn next_turn(bench: &mut Bench) -> Turn {
+    let entries = &mut bench.entries;
+    let next = async {
+        loop {
+            if let Some(turn) = turn(&entries.recv().await.unwrap().event) {
+                return turn;
+            }
+        }
+    };
+    tokio::time::timeout(super::SOON, next).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_change_of_an_alert_is_told_once_whatever_comes_between() {
+    let mut bench = Bench::new();
+    let clock = bench.recorder.clock();
+    let mut tsdb = Tsdb::new(clock);
+    tsdb.ahead_ms = 40_000;
+    let failing = Arc::new(AtomicBool::new(false));
+    let failed = Arc::new(AtomicUsize::new(0));
+    let server = {
+        let (tsdb, failing, failed) = (tsdb.clone(), Arc::clone(&failing), Arc::clone(&failed));
+        Server::start(move |asked| {
+            if failing.load(Ordering::Relaxed) && asked.path == "/api/v1/alerts" {
+                failed.fetch_add(1, Ordering::Relaxed);
+                return Reply::Says(503, "starting".to_owned());
+            }
+            tsdb.answer(&asked)
+        })
+        .await
+    };
+    let observers = bench
+        .observe(&super::prometheus(&server.url))
+        .await
+        .unwrap();
+    let since_us = clock.now_us();
+    // By its own clock, which is 40 s ahead.
+    let active_at = time(&bench, since_us + 40_000_000);
+    let set = |states: &[(&str, &str)]| {
+        let alerts = states.iter().map(|(instance, state)| {
+            json!({"labels": {"alertname": "BackendDown", "instance": instance}, "annotations": {},
+                   "state": state, "activeAt": active_at, "value": "0e+00"})
+        });
+        *tsdb.alerts.lock().unwrap() = alerts.collect();
+    };
+    let (pending, firing) = (Some(AlertState::Pending), Some(AlertState::Firing));
+
+    set(&[("a", "pending")]);
+    let (of, was, state, since) = next_turn(&mut bench).await;
+    assert_eq!((of.as_str(), was, state), ("a", None, pending));
+    let since = since.unwrap();
+    assert!((since - since_us).abs() < 1_000_000, "{since} {since_us}");
+
+    // What cannot be asked is neither over nor new.
+    failing.store(true, Ordering::Relaxed);
+    until("a failure", || failed.load(Ordering::Relaxed) >= 2).await;
+    assert!(bench.recorded().iter().all(|e| turn(&e.event).is_none()));
+    failing.store(false, Ordering::Relaxed);
+
+    set(&[("b", "pending"), ("a", "firing")]);
+    let turned = next_turn(&mut bench).await;
+    assert_eq!(turned, ("a".to_owned(), pending, firing, Some(since)));
+    let turned = next_turn(&mut bench).await;
+    assert_eq!(turned, ("b".to_owned(), None, pending, Some(since)));
+    set(&[("b", "pending")]);
+    let turned = next_turn(&mut bench).await;
+    assert_eq!(turned, ("a".to_owned(), firing, None, None));
+    // The end of watching is not the end of an alert.
+    observers.stop().await;
+    let rest = bench.recorded();
+    assert!(rest.iter().all(|e| turn(&e.event).is_none()), "{rest:?}");
+    assert!(super::gaps(&rest, "prometheus").is_empty(), "{rest:?}");
 }
 
 #[tokio::test]
