@@ -6,6 +6,7 @@
 mod alert_story;
 mod alerts;
 mod alone;
+mod as_run;
 mod availability;
 mod case;
 mod detection;
@@ -18,6 +19,7 @@ mod load;
 mod lost;
 pub mod number;
 mod others;
+mod paced;
 mod promise;
 mod promises;
 mod recovery;
@@ -36,6 +38,7 @@ mod victims;
 pub mod wording;
 
 pub use alone::{LoadDoubts, LoadLimits, LoadSpan, load_alone};
+pub use as_run::as_run;
 pub use result::Judgement;
 pub use verdict::Verdict;
 
@@ -51,6 +54,8 @@ use result::{Doubt, ObjectiveResult, Reason, SCHEMA_VERSION};
 /// Judges a run by its recording alone. Whatever is missing from either makes the verdict worse, never better.
 #[must_use]
 pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
+    let plan = as_run(plan, recording);
+    let plan = plan.as_ref();
     let case = Case::new(plan, recording);
     let recorded = Evidence::new(&case, Reading::AsRecorded);
     let suspect = suspects(&case);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guardian::Guarded;
 use super::milestones::Milestones;
+use super::pacing::Pacing;
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::model::StackEvent;
@@ -48,6 +49,8 @@ pub(super) struct Bench {
     pub(super) load_over: CancellationToken,
     /// Offset of the end of warm-up: `at` counts from here.
     pub(super) steps_zero_us: i64,
+    /// What an operator made of the load's rate.
+    pub(super) pacing: Pacing,
     /// The run's id.
     pub(super) run: String,
     /// Where the user's own commands run.

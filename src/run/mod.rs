@@ -10,6 +10,7 @@ mod heal;
 mod interrupt;
 mod leftovers;
 mod milestones;
+mod pacing;
 mod preflight;
 mod replicas;
 mod runner;

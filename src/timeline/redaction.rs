@@ -59,6 +59,7 @@ impl Event {
             | Self::Verified { .. }
             | Self::LeftOut { .. }
             | Self::LoadStarted { .. }
+            | Self::Repaced(_)
             | Self::LoadEnded { .. }
             | Self::Engine { .. }
             | Self::Starved { .. }
