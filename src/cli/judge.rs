@@ -33,6 +33,7 @@ pub(super) fn past(surface: &Surface, run: &Path) -> Result<Past, Exit> {
     let plan = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
     let recording =
         Recording::read(dir.path()).map_err(|e| surface.failed(&e, Exit::Inconclusive))?;
+    let plan = judge::as_run(&plan, &recording).into_owned();
     Ok(Past {
         dir,
         plan,

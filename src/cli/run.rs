@@ -212,7 +212,7 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
     }
     let past = Past {
         dir,
-        plan,
+        plan: judge::as_run(&plan, &recording).into_owned(),
         recording,
     };
     let judgement = judge::judge(&past.plan, &past.recording);

@@ -120,9 +120,17 @@ pub(super) fn replay(surface: &Surface, args: &Replay) -> Exit {
             return Exit::Usage;
         }
     };
+    // As it was meant: what became of it while it ran comes with the events.
+    let plan = match plan_of(&past.dir) {
+        Ok(plan) => plan,
+        Err(why) => {
+            surface.talk(&format!("error: {}: {why}", past.dir.plan().display()));
+            return Exit::Inconclusive;
+        }
+    };
     let source = Source {
         dir: past.dir,
-        plan: past.plan,
+        plan,
         start: Start::Replay {
             recording: Box::new(past.recording),
             from_us,

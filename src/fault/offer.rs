@@ -89,7 +89,7 @@ mod tests {
         let none = BTreeMap::new();
         let inputs = Inputs {
             path: Path::new("offers.yaml"),
-            text: "name: x\nstack: { process: { services: { web: { run: [sleep, \"60\"] } } } }\n\
+            text: "version: 1\nname: x\nstack: { process: { services: { web: { command: [none] } } } }\n\
                    load: { base_url: \"http://127.0.0.1:1\", stages: [ { rate: 1/s, for: 10s } ], request: { get: / } }\n\
                    steps: [ { name: gone, at: 1s, pause: { target: web }, hold: 1s } ]\n",
             vars: &none,

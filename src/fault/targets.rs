@@ -127,6 +127,7 @@ mod tests {
             stop_when: vec![],
             load: None,
             loads: vec![],
+            pace: crate::model::Pace::default(),
             steps: vec![StepPlan {
                 name: "freeze".to_owned(),
                 when: Trigger::At(std::time::Duration::ZERO),

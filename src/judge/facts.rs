@@ -199,6 +199,7 @@ impl<'a> Facts<'a> {
             | Event::NotDispatched { .. }
             | Event::LeftOut { .. }
             | Event::Phase(_)
+            | Event::Repaced(_)
             | Event::Components(_)
             | Event::Owed { .. }
             | Event::Mended { .. }

@@ -7,6 +7,7 @@ mod after_action;
 mod alert_story;
 mod alerts;
 mod alone;
+mod as_run;
 mod availability;
 mod case;
 mod detection;
@@ -19,6 +20,7 @@ mod load;
 mod lost;
 pub mod number;
 mod others;
+mod paced;
 mod promise;
 mod promises;
 mod recovery;
@@ -38,6 +40,7 @@ pub mod wording;
 
 pub use after_action::words;
 pub use alone::{LoadDoubts, LoadLimits, LoadSpan, load_alone};
+pub use as_run::as_run;
 pub use result::Judgement;
 pub use verdict::Verdict;
 
@@ -53,6 +56,8 @@ use result::{Doubt, ObjectiveResult, Reason, SCHEMA_VERSION};
 /// Judges a run by its recording alone. Whatever is missing from either makes the verdict worse, never better.
 #[must_use]
 pub fn judge(plan: &Plan, recording: &Recording) -> Judgement {
+    let plan = as_run(plan, recording);
+    let plan = plan.as_ref();
     let case = Case::new(plan, recording);
     let recorded = Evidence::new(&case, Reading::AsRecorded);
     let suspect = suspects(&case);

@@ -11,7 +11,7 @@ use crate::timeline::tally::StepFacts;
 
 use super::facts::Facts;
 use super::result::Reason;
-use super::stop;
+use super::{paced, stop};
 
 /// Share of the slots that may be dropped.
 const DROPPED_AT_MOST: f64 = 0.01;
@@ -195,12 +195,26 @@ fn loaded(recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reas
                 ));
             }
             for load in evidence.case.loads().iter().filter(|_| !end.aborted) {
-                let (planned, (due, _)) = (load.schedule.slots(), slots_of(load, recording));
+                let random = load.random(evidence.case.plan.seed);
+                let planned = load.schedule.count(random.as_ref());
+                let (due, _) = slots_of(load, recording);
                 if planned != due {
                     reasons.push(reason(
                         "requests_missing",
                         format!(
                             "{planned} arrivals{} were planned, {due} became due",
+                            named(load)
+                        ),
+                    ));
+                }
+            }
+            for load in evidence.case.loads() {
+                let moved = paced::moved(evidence.case, load);
+                if moved > 0 {
+                    reasons.push(reason(
+                        "requests_missing",
+                        format!(
+                            "{moved} arrivals{} came at other times than planned, and the recording does not say why",
                             named(load)
                         ),
                     ));
@@ -212,6 +226,7 @@ fn loaded(recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reas
         }
         _ => {}
     }
+    paced::lowered(evidence.case, reasons);
     // Each on its own: a busy load that was sent would hide a light one that was not.
     for load in evidence.case.loads() {
         let (due, dropped) = slots_of(load, recording);

@@ -37,6 +37,6 @@ pub use error::{LoadError, LoginFailure};
 pub use pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
 pub use precedence::may_go_first;
 pub use pressure::watch_pressure;
-pub use running::{Ended, Running};
+pub use running::{Ended, Repacer, Running};
 pub use sink::Sink;
 pub use spec::{ClientChoice, Load, LoadSpec, OTHER_FILES, Values};

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Connects, Names};
 use super::journey::Course;
 use super::login::Logins;
+use super::pacer::Pacing;
 use super::retry::Retries;
 use super::{LoadError, Values};
+use crate::model::PaceChange;
 
 /// How a load ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +76,40 @@ pub(super) struct Known {
     pub(super) logins: Arc<Logins>,
     /// What their retries went by.
     pub(super) retries: Option<Arc<Retries>>,
+    pub(super) pacing: Paces,
+}
+
+/// The pace of a load, and when it began.
+#[derive(Debug, Clone)]
+pub(super) struct Paces {
+    pub(super) pacing: Arc<Pacing>,
+    /// µs since the run's zero.
+    pub(super) started_us: i64,
+    /// Arrivals come by a rate, not by who has come back.
+    pub(super) by_rate: bool,
+}
+
+/// Changes the pace of loads that are under way.
+#[derive(Debug, Clone)]
+pub struct Repacer(Vec<Paces>);
+
+impl Repacer {
+    /// Changes the pace of every load alike. Changes come in the order of their times, and lie so far in the future that every
+    /// thread has seen them before: 200 ms at least.
+    pub fn repace(&self, change: PaceChange) {
+        for load in &self.0 {
+            load.pacing.change(&PaceChange {
+                at_us: change.at_us.saturating_sub(load.started_us),
+                ..change
+            });
+        }
+    }
+
+    /// Whether a factor means anything to every one of them: a closed loop has no rate, and a hold just makes it last longer.
+    #[must_use]
+    pub fn takes_factors(&self) -> bool {
+        self.0.iter().all(|load| load.by_rate)
+    }
 }
 
 impl Known {
@@ -136,6 +172,22 @@ impl Running {
         let mut ended = self.so_far.clone();
         ended.notes.extend(self.known.iter().flat_map(Known::notes));
         ended
+    }
+
+    /// Changes the pace of every load: see [`Repacer::repace`].
+    pub fn repace(&self, change: PaceChange) {
+        self.repacer().repace(change);
+    }
+
+    /// What changes their pace, for somebody else to do so.
+    #[must_use]
+    pub fn repacer(&self) -> Repacer {
+        Repacer(
+            self.known
+                .iter()
+                .map(|known| known.pacing.clone())
+                .collect(),
+        )
     }
 
     /// Takes addresses anew: requests sent from here on go where `values` says.

@@ -24,12 +24,12 @@ use super::journey::Course;
 use super::ledger::Ledger;
 use super::login::{Door, Logins};
 use super::notes::Notes;
-use super::pacer::{ClockPacer, Pacer, Slots, ThreadPacer};
+use super::pacer::{ClockPacer, Pacer, Pacing, Slots, ThreadPacer};
 use super::precedence::go_first;
 use super::program::Program;
 use super::retry::Retries;
 use super::run_delay::RunDelay;
-use super::running::{Known, Shard};
+use super::running::{Known, Paces, Shard};
 use super::{Ended, LoadError, Running, Sink};
 use crate::model::Lookup;
 use crate::scenario::plan::{Arrivals, Driver, LoadPlan, Placed};
@@ -66,22 +66,18 @@ impl LoadSpec {
         }
     }
 
-    /// Of one of the loads of a plan. Each draws from numbers of its own.
+    /// Of one of the loads of a plan, which is drawn by this seed.
     #[must_use]
     pub fn placed(load: &Placed<'_>, seed: u64, scenario_dir: PathBuf) -> Self {
         Self {
             plan: load.plan.clone(),
-            seed: seed.wrapping_add(FAR_APART.wrapping_mul(load.first_journey as u64)),
+            seed: load.seed(seed),
             scenario_dir,
             delay: load.delay,
             first_journey: load.first_journey,
         }
     }
 }
-
-/// Odd, so that no two loads get the same seed: 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming,
-/// volume 3, section 6.4).
-const FAR_APART: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What sends the requests.
 #[derive(Clone)]
@@ -95,7 +91,8 @@ pub enum ClientChoice {
 /// A load that is ready to start.
 pub struct Load {
     plan: LoadPlan,
-    seed: u64,
+    /// How its schedule is walked.
+    pacing: Arc<Pacing>,
     delay: Duration,
     first_journey: usize,
     draw: Draw,
@@ -163,11 +160,12 @@ impl Load {
             Arc::clone(&connects),
         );
         let (logins, wanted) = Logins::new(plan.users.as_ref());
+        let random = plan.arrivals.are_random().then_some(seed);
         Ok(Self {
             logged_in: AtomicBool::new(program.login.is_empty()),
             retries: plan.retry.clone().map(|plan| Arc::new(Retries::new(plan))),
+            pacing: Arc::new(Pacing::new(plan.schedule(), random)),
             plan,
-            seed,
             delay,
             first_journey,
             draw,
@@ -298,11 +296,7 @@ impl Load {
     pub fn slots(&self, clock: Clock, started_us: i64) -> Slots {
         let delay_us = i64::try_from(self.delay.as_micros()).unwrap_or(i64::MAX);
         let started_us = started_us.saturating_add(delay_us);
-        let slots = Slots::new(self.plan.schedule(), clock, started_us);
-        match self.plan.arrivals {
-            Arrivals::Even | Arrivals::Closed(_) => slots,
-            Arrivals::Poisson => slots.at_random(self.seed),
-        }
+        Slots::paced(Arc::clone(&self.pacing), clock, started_us)
     }
 
     fn build(
@@ -369,6 +363,11 @@ impl Load {
             connections: self.plan.connections,
             logins: self.logins,
             retries: self.retries,
+            pacing: Paces {
+                pacing: self.pacing,
+                started_us: slots.started_us(),
+                by_rate: !self.plan.arrivals.are_closed(),
+            },
         };
         Ok((begun, Running::new(abort, under_way, known)))
     }

@@ -110,16 +110,25 @@ impl Schedule {
     /// load where it never does.
     #[must_use]
     pub fn due_at(&self, n: f64) -> i64 {
+        (self.seconds_at(n) * 1e6).round() as i64
+    }
+
+    /// As [`Self::due_at`], in seconds.
+    pub(super) fn seconds_at(&self, n: f64) -> f64 {
         let holder = self.stages.iter().rev().find(|p| p.before <= n + 1e-9);
-        let Some(placed) = holder else { return 0 };
+        let Some(placed) = holder else { return 0.0 };
         let t = placed.begins + placed.stage.seconds_until(n - placed.before);
-        (t.min(self.length().as_secs_f64()) * 1e6).round() as i64
+        t.min(self.length().as_secs_f64())
     }
 
     /// Arrivals (a fraction counts) due in the first `t` of the load.
     #[must_use]
     pub fn arrivals_until(&self, t: Duration) -> f64 {
-        let t = t.as_secs_f64();
+        self.arrivals_in(t.as_secs_f64())
+    }
+
+    /// As [`Self::arrivals_until`], `t` in seconds.
+    pub(super) fn arrivals_in(&self, t: f64) -> f64 {
         let holder = self.stages.iter().rev().find(|p| p.begins <= t);
         holder.map_or(0.0, |p| {
             p.before
@@ -131,7 +140,11 @@ impl Schedule {
     /// Planned arrival rate `t` after the load's start; 0 outside it.
     #[must_use]
     pub fn rate_at(&self, t: Duration) -> f64 {
-        let t = t.as_secs_f64();
+        self.rate_after(t.as_secs_f64())
+    }
+
+    /// As [`Self::rate_at`], `t` in seconds.
+    pub(super) fn rate_after(&self, t: f64) -> f64 {
         let holder = self
             .stages
             .iter()
@@ -149,6 +162,18 @@ impl Schedule {
             .iter()
             .map(|p| p.stage.from.get().max(p.stage.to.get()))
             .fold(0.0, f64::max)
+    }
+
+    /// The highest planned rate, per second, between these moments, in seconds.
+    pub(super) fn peak_between(&self, from: f64, to: f64) -> f64 {
+        let peaks = self.stages.iter().filter_map(|p| {
+            let length = p.stage.length.as_secs_f64();
+            let (from, to) = (from.max(p.begins), to.min(p.begins + length));
+            let (low, high) = (p.stage.from.get(), p.stage.to.get());
+            let at = |t: f64| low + (high - low) * (t - p.begins) / length;
+            (from < to).then(|| at(from).max(at(to)))
+        });
+        peaks.fold(0.0, f64::max)
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::guardian::Guarded;
 use super::milestones::Milestones;
 use super::operator::Operator;
+use super::pacing::Pacing;
 use super::taken::Taken;
 use super::victims::Victims;
 use crate::model::StackEvent;
@@ -50,6 +51,8 @@ pub(super) struct Bench {
     pub(super) load_over: CancellationToken,
     /// Offset of the end of warm-up: `at` counts from here.
     pub(super) steps_zero_us: i64,
+    /// What an operator made of the load's rate.
+    pub(super) pacing: Pacing,
     /// The run's id.
     pub(super) run: String,
     /// Where the user's own commands run.
@@ -78,10 +81,6 @@ impl Bench {
                 _changed = pauses.changed() => {}
             }
         }
-    }
-
-    pub(super) fn repace(&self, _f: Option<f64>, _h: Option<bool>) -> Result<(), String> {
-        Err("TEMP".to_owned())
     }
 
     /// µs since the run's zero.

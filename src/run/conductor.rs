@@ -20,6 +20,7 @@ use super::interrupt::Interrupt;
 use super::leftovers::mend_rest;
 use super::milestones::Milestones;
 use super::operator::{Operator, Stage, Wanted};
+use super::pacing::Pacing;
 use super::preflight::guards_hold;
 use super::step;
 use super::stop::{self, StopWatch};
@@ -308,6 +309,7 @@ async fn drill(
         aborted: order.interrupt.abort.child_token(),
         load_over: CancellationToken::new(),
         steps_zero_us: started_us + i64::try_from(warmup.as_micros()).unwrap_or(0),
+        pacing: Pacing::default(),
         run: order.context.run.clone(),
         scenario_dir: order.scenario_dir.clone(),
     };
@@ -468,6 +470,7 @@ async fn drive(
         started_us,
         steps_zero_us: bench.steps_zero_us,
     });
+    bench.pacing.begin(running.repacer(), started_us);
     recorder.record(Event::Phase(Phase::Warmup));
     let values: Values = around.clone();
     let zero = bench.until(bench.steps_zero_us);
@@ -503,6 +506,7 @@ async fn drive(
             }
         }
     };
+    bench.pacing.end();
     for text in ended.notes {
         recorder.record(Event::Note {
             level: Level::Info,

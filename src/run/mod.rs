@@ -11,6 +11,7 @@ mod interrupt;
 mod leftovers;
 mod milestones;
 mod operator;
+mod pacing;
 mod preflight;
 mod replicas;
 mod runner;

@@ -39,10 +39,10 @@ pub(super) async fn settled(
     }
 }
 
-/// The longest settle of the load's journeys at the rate planned now.
+/// The longest settle of the load's journeys at the rate that is asked now.
 fn longest_settle_us(bench: &Bench) -> i64 {
     let recovery = i64::try_from(bench.plan.recovery.settle.as_micros()).unwrap_or(i64::MAX);
-    let Some(traffic) = bench.plan.traffic() else {
+    let Some(traffic) = bench.traffic() else {
         return recovery;
     };
     let warmup = i64::try_from(traffic.warmup().as_micros()).unwrap_or(0);

@@ -17,7 +17,7 @@ pub use retry::{MOST_ATTEMPTS, RetryMethods, RetryOn, RetryPlan};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 pub use traffic::{Placed, Traffic};
 
-use crate::model::{Action, HttpCall, Ratio, Schedule, StackSpec, Stage, Template, Variable};
+use crate::model::{Action, HttpCall, Pace, Ratio, Schedule, StackSpec, Stage, Template, Variable};
 
 /// A whole scenario, every reference resolved and every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Plan {
     /// In its place, several by name, under way together: their warm-ups end at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loads: Vec<(String, LoadPlan)>,
+    /// What an operator made of the loads' rates while they ran; times count from the begin of the first.
+    #[serde(default, skip_serializing_if = "Pace::is_empty")]
+    pub pace: Pace,
     /// The steps, in the order of the file.
     pub steps: Vec<StepPlan>,
     /// What is promised.

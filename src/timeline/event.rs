@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Act, Component, ComponentId, Injection, StackEventKind, StackSpec, Template, Undo,
+    Act, Component, ComponentId, Injection, PaceChange, StackEventKind, StackSpec, Template, Undo,
 };
 
 /// Version of the journal's format.
@@ -130,6 +130,8 @@ pub enum Event {
         /// Offset of the end of warm-up.
         steps_zero_us: i64,
     },
+    /// An operator changed the pace of every load.
+    Repaced(PaceChange),
     /// Every request is answered or given up.
     LoadEnded {
         /// Slots that became due.

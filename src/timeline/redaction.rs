@@ -60,6 +60,7 @@ impl Event {
             | Self::Verified { .. }
             | Self::LeftOut { .. }
             | Self::LoadStarted { .. }
+            | Self::Repaced(_)
             | Self::LoadEnded { .. }
             | Self::Engine { .. }
             | Self::Starved { .. }

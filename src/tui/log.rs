@@ -123,6 +123,7 @@ pub fn told(plan: &Plan, event: &Event) -> Option<String> {
         | Event::Acknowledged { error: None, .. }
         | Event::HealBegins { .. }
         | Event::LoadStarted { .. }
+        | Event::Repaced(_)
         | Event::LoadEnded { .. }
         | Event::Name { .. }
         | Event::Engine { .. }

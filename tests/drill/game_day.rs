@@ -50,6 +50,59 @@ fn one_key_heals_and_says_how_soon() {
 }
 
 #[test]
+fn a_drill_is_run_from_the_keys() {
+    let folder = Folder::new();
+    // As the keys are slow, its own times are far off.
+    let text = SMALL
+        .replace("at: 1s", "at: 20s")
+        .replace("for: 4s", "for: 30s");
+    assert_ne!(text, SMALL);
+    folder.write("small.yaml", &text);
+    let terminal = Terminal::start(folder.command(&["tui", "small.yaml"]));
+    terminal.shows("fires in");
+    terminal.press("P1s, 0 lost\r");
+    terminal.shows("predicted: 1.00 s, 0 lost");
+    terminal.press("p");
+    terminal.shows("PAUSED");
+    terminal.press("p");
+    terminal.shows("fires in");
+    terminal.press("f");
+    terminal.shows("FIRE lose-one now");
+    terminal.press("y");
+    terminal.shows("1 FAULT ON");
+    terminal.press("nIs anybody hurt?\r");
+    terminal.shows("note: \"Is anybody hurt?\"");
+    terminal.press("h");
+    terminal.shows("HEAL lose-one now");
+    terminal.press("y");
+    terminal.shows("healed by hand");
+    terminal.press("a");
+    terminal.shows("Break ad hoc");
+    terminal.press("\r");
+    terminal.shows("BREAK: ");
+    terminal.press("y");
+    terminal.shows("adhoc-1");
+    terminal.shows("1 FAULT ON");
+    terminal.press("A");
+    terminal.shows("over: [q]");
+    terminal.press("q");
+    let (code, out) = terminal.end();
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("after action"), "{out}");
+    assert!(out.contains("note       \"Is anybody hurt?\""), "{out}");
+    let result = folder.result("small");
+    let codes: Vec<&str> = result["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|r| r["code"].as_str())
+        .collect();
+    assert!(codes.contains(&"healed_early"), "{codes:?}");
+    assert_eq!(result["recovery"]["clean"], true);
+    assert_eq!(folder.processes(), []);
+}
+
+#[test]
 fn ctrl_c_is_ctrl_c() {
     let folder = marked();
     let (terminal, mark) = under_way(&folder);

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
+use super::pacing::Now;
 use super::{Pacer, Slots};
 
 /// Paces by the timers of the runtime that sends, which go by the millisecond: all that fell due in one goes at once, and no
@@ -12,24 +14,41 @@ use super::{Pacer, Slots};
 pub struct ClockPacer {
     slots: Slots,
     next: u64,
+    changes: watch::Receiver<Now>,
 }
 
 impl ClockPacer {
     /// A pacer of these slots.
     #[must_use]
     pub fn new(slots: Slots) -> Self {
-        Self { slots, next: 0 }
+        Self {
+            changes: slots.changes(),
+            slots,
+            next: 0,
+        }
     }
 }
 
 #[async_trait]
 impl Pacer for ClockPacer {
     async fn next(&mut self) -> Option<Range<u64>> {
-        let due = self.slots.due_us(self.next);
-        tokio::time::sleep_until(self.slots.clock().instant(due)).await;
-        let begin = self.next;
-        self.next = self.slots.not_due(begin);
-        (begin < self.next).then_some(begin..self.next)
+        loop {
+            let begin = self.next;
+            let due = self.slots.due_us(begin);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.slots.clock().instant(due)) => {
+                    self.next = self.slots.not_due(begin);
+                    if begin < self.next {
+                        return Some(begin..self.next);
+                    }
+                    if self.slots.is_over() {
+                        return None;
+                    }
+                }
+                Ok(()) = self.changes.changed() => {}
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct ThreadPacer {
     run_delay: Option<RunDelay>,
 }
 
-/// The longest sleep, so that the thread soon sees that it is to stop.
+/// The longest sleep, so that the thread soon sees that it is to stop, or that times have changed.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// How late the kernel may wake the thread to save energy; its default of 50 µs would show in every latency.
@@ -90,7 +90,8 @@ fn pace(slots: &Slots, out: &mpsc::UnboundedSender<Range<u64>>, stop: &AtomicBoo
         }
         let begin = next;
         next = slots.not_due(begin);
-        if begin == next || out.send(begin..next).is_err() {
+        let over = begin == next && slots.is_over();
+        if over || (begin < next && out.send(begin..next).is_err()) {
             return;
         }
     }

@@ -2,7 +2,7 @@
 
 mod by_clock;
 mod by_thread;
-mod poisson;
+mod pacing;
 mod slots;
 
 use std::ops::Range;
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 pub use by_clock::ClockPacer;
 pub use by_thread::ThreadPacer;
+pub(super) use pacing::Pacing;
 pub use slots::Slots;
 
 /// Lets slots go as they fall due.

@@ -1,18 +1,19 @@
 //! Which arrivals there are, and when each is due.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::poisson::Poisson;
-use crate::model::Schedule;
+use tokio::sync::watch;
+
+use super::pacing::{Now, Pacing};
+use crate::model::{Poisson, Schedule};
 use crate::timeline::clock::Clock;
 
 /// The slots of a load, or those of one of its shards, and when they are due. A slot's place counts from 0 without gaps;
 /// its number is unique in the whole load. Of `m` shards, shard `s` has the slots whose number is `s` modulo `m`.
 #[derive(Debug, Clone)]
 pub struct Slots {
-    schedule: Arc<Schedule>,
-    /// Of the whole load.
-    all: u64,
+    pacing: Arc<Pacing>,
     clock: Clock,
     started_us: i64,
     shard: u64,
@@ -25,23 +26,28 @@ impl Slots {
     /// The slots of `schedule`, slot 0 due at `started_us` (µs since `clock`'s zero).
     #[must_use]
     pub fn new(schedule: Schedule, clock: Clock, started_us: i64) -> Self {
+        Self::paced(Arc::new(Pacing::new(schedule, None)), clock, started_us)
+    }
+
+    /// The slots of a load whose pace others may change, too.
+    pub(in crate::load) fn paced(pacing: Arc<Pacing>, clock: Clock, started_us: i64) -> Self {
         Self {
-            all: schedule.slots(),
-            schedule: Arc::new(schedule),
+            poisson: pacing.poisson().map(Arc::new),
+            pacing,
             clock,
             started_us,
             shard: 0,
             shards: 1,
-            poisson: None,
         }
     }
 
     /// The same slots at random times, drawn by this seed: a Poisson process whose rate is the schedule's.
     #[must_use]
     pub fn at_random(self, seed: u64) -> Self {
-        let poisson = Poisson::new(seed, self.all);
+        let pacing = Pacing::new(self.pacing.planned().clone(), Some(seed));
         Self {
-            poisson: Some(Arc::new(poisson)),
+            poisson: pacing.poisson().map(Arc::new),
+            pacing: Arc::new(pacing),
             ..self
         }
     }
@@ -67,10 +73,21 @@ impl Slots {
         self.started_us
     }
 
+    /// Tells whoever waits for a slot that its time may be another.
+    pub(super) fn changes(&self) -> watch::Receiver<Now> {
+        self.pacing.changes()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.all.saturating_sub(self.shard).div_ceil(self.shards)
+        self.pacing
+            .by(|_, all| self.own(all), |changed| self.own(changed.count()))
+    }
+
+    /// How many are its own, of all slots of the load.
+    fn own(&self, all: u64) -> u64 {
+        all.saturating_sub(self.shard).div_ceil(self.shards)
     }
 
     /// The number, in the whole load, of the slot at `place`.
@@ -82,23 +99,40 @@ impl Slots {
     /// When the slot at `place` is due, in µs since the run's zero; the load's end for places past the last.
     #[must_use]
     pub fn due_us(&self, place: u64) -> i64 {
-        if place < self.count() {
-            let number = self.number(place);
-            let due_us = match &self.poisson {
-                None => self.schedule.due_us(number),
-                Some(poisson) => self.schedule.due_at(poisson.place(number)),
-            };
-            self.started_us + due_us
-        } else {
-            self.end_us()
-        }
+        let number = self.number(place);
+        let into_us = self.pacing.by(
+            |schedule, all| {
+                if place >= self.own(all) {
+                    return micros(schedule.length());
+                }
+                match &self.poisson {
+                    None => schedule.due_us(number),
+                    Some(poisson) => schedule.due_at(poisson.place(number)),
+                }
+            },
+            |changed| {
+                if place >= self.own(changed.count()) {
+                    return micros(changed.paced().length());
+                }
+                changed.paced().due_of(number, self.poisson.as_deref())
+            },
+        );
+        self.started_us.saturating_add(into_us)
     }
 
     /// End of the load, in µs since the run's zero.
     #[must_use]
     pub fn end_us(&self) -> i64 {
-        let length = self.schedule.length().as_micros();
-        self.started_us + i64::try_from(length).unwrap_or(i64::MAX)
+        let length = self.pacing.by(
+            |schedule, _| schedule.length(),
+            |changed| changed.paced().length(),
+        );
+        self.started_us.saturating_add(micros(length))
+    }
+
+    /// Whether the load's end is past.
+    pub(super) fn is_over(&self) -> bool {
+        self.clock.now_us() >= self.end_us()
     }
 
     /// The first place from `next` on that is not due yet.
@@ -111,6 +145,10 @@ impl Slots {
         }
         place
     }
+}
+
+fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(super) struct StopWatch<'a> {
     bench: &'a Bench,
     observers: &'a Observers,
     values: &'a Around,
-    callers: Option<Callers<'a>>,
+    started_us: i64,
     from_us: i64,
     looks: Mutex<Looks>,
     silences: Mutex<Silences>,
@@ -79,7 +79,7 @@ impl<'a> StopWatch<'a> {
             bench,
             observers,
             values,
-            callers: plan.traffic().map(|t| Callers::new(t, started_us)),
+            started_us,
             from_us,
             looks: Mutex::new(Looks {
                 count: 0,
@@ -147,6 +147,9 @@ impl<'a> StopWatch<'a> {
         }
         let live = self.bench.recorder.live();
         let mut read = live.watched(|w| Read::of(w, now_us)).into_iter();
+        // Anew each time: an operator may have changed the rate.
+        let traffic = self.bench.traffic();
+        let callers = traffic.map(|t| Callers::new(t, self.started_us));
         let mut breach = None;
         for (index, condition) in self.bench.plan.stop_when.iter().enumerate() {
             let met: Met = match condition {
@@ -154,8 +157,9 @@ impl<'a> StopWatch<'a> {
                 | StopCondition::Latency { .. }
                 | StopCondition::LongestGap { .. } => {
                     let read = read.next();
-                    let callers = self.callers.as_ref();
-                    callers.and_then(|c| c.met(condition, read?, now_us))
+                    callers
+                        .as_ref()
+                        .and_then(|c| c.met(condition, read?, now_us))
                 }
                 StopCondition::Alert { alert, labels } => self.alert(index, alert, labels, now_us),
                 StopCondition::WallClock { at } => (now_us >= micros(*at))

@@ -28,7 +28,7 @@ use super::tree::{Node, Span, Value};
 use super::units::Text;
 use super::vars::{Place, Vars};
 use super::{Checked, Inputs, Supports, evidence};
-use crate::model::{Part, Template, Variable};
+use crate::model::{Pace, Part, Template, Variable};
 use stack::Services;
 
 /// Version of the structure of [`Plan`].
@@ -130,6 +130,7 @@ impl<'a> Checker<'a> {
             steady_state,
             load,
             loads,
+            pace: Pace::default(),
             steps,
             objectives,
             recovery,

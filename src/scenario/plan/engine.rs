@@ -22,6 +22,26 @@ pub enum Arrivals {
     Closed(u32),
 }
 
+impl Arrivals {
+    /// Whether their times are drawn.
+    #[must_use]
+    pub fn are_random(self) -> bool {
+        match self {
+            Self::Poisson => true,
+            Self::Even | Self::Closed(_) => false,
+        }
+    }
+
+    /// Whether they come as answers do: there is no rate that could be changed.
+    #[must_use]
+    pub fn are_closed(self) -> bool {
+        match self {
+            Self::Closed(_) => true,
+            Self::Even | Self::Poisson => false,
+        }
+    }
+}
+
 /// How closely arrivals keep to their times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

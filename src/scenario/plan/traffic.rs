@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{JourneyPlan, LoadPlan, Of, Plan};
-use crate::model::{Journeys, Schedule};
+use crate::model::{Journeys, Pace, Paced, Poisson};
+
+/// Odd, so that no two loads get the same seed: 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming,
+/// volume 3, section 6.4).
+const FAR_APART: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// One load of a plan, and where it stands among the others.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +17,7 @@ pub struct Placed<'a> {
     /// The load.
     pub plan: &'a LoadPlan,
     /// Its arrivals, warm-up included.
-    pub schedule: Schedule,
+    pub schedule: Paced,
     /// How long after the first load it begins: all warm-ups end at the same time.
     pub delay: Duration,
     /// The number of its first journey; those of all loads are numbered one after the other.
@@ -30,6 +34,19 @@ impl<'a> Placed<'a> {
     #[must_use]
     pub fn numbers(&self) -> Journeys {
         Journeys::side_by_side(self.first_journey, self.plan.journeys.len())
+    }
+
+    /// The seed of what it draws. Each load draws from numbers of its own.
+    #[must_use]
+    pub fn seed(&self, of_plan: u64) -> u64 {
+        of_plan.wrapping_add(FAR_APART.wrapping_mul(self.first_journey as u64))
+    }
+
+    /// The times of its arrivals where they come at random, in a plan of this seed.
+    #[must_use]
+    pub fn random(&self, of_plan: u64) -> Option<Poisson> {
+        let random = self.plan.arrivals.are_random();
+        random.then(|| Poisson::new(self.seed(of_plan), self.plan.schedule().slots()))
     }
 
     /// Planned arrivals per second at `into`, counted from the begin of the first load.
@@ -64,25 +81,40 @@ impl Plan {
         self.load.iter().map(|load| (None, load)).chain(named)
     }
 
-    /// Its loads taken together; `None` where it has none.
+    /// Its loads taken together, at their pace; `None` where it has none.
     #[must_use]
     pub fn traffic(&self) -> Option<Traffic<'_>> {
-        Traffic::of(self.every_load())
+        self.traffic_at(&self.pace)
+    }
+
+    /// Its loads taken together at another pace, whose times count from the begin of the first.
+    #[must_use]
+    pub fn traffic_at(&self, pace: &Pace) -> Option<Traffic<'_>> {
+        Traffic::paced(self.every_load(), pace)
     }
 }
 
 impl<'a> Traffic<'a> {
-    /// These loads taken together; `None` without any.
+    /// These loads taken together, as planned; `None` without any.
     pub fn of(loads: impl Iterator<Item = (Option<&'a str>, &'a LoadPlan)>) -> Option<Self> {
+        Self::paced(loads, &Pace::default())
+    }
+
+    fn paced(
+        loads: impl Iterator<Item = (Option<&'a str>, &'a LoadPlan)>,
+        pace: &Pace,
+    ) -> Option<Self> {
         let loads: Vec<_> = loads.collect();
         let warmup = loads.iter().map(|(_, load)| load.warmup).max()?;
         let mut first_journey = 0;
         let place = |(name, plan): (Option<&'a str>, &'a LoadPlan)| {
+            let delay = warmup - plan.warmup;
+            let begin_us = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
             let placed = Placed {
                 name,
                 plan,
-                schedule: plan.schedule(),
-                delay: warmup - plan.warmup,
+                schedule: Paced::new(plan.schedule(), pace, begin_us),
+                delay,
                 first_journey,
             };
             first_journey += plan.journeys.len();

@@ -22,8 +22,8 @@ use self::seconds::Seconds;
 use self::targets::Targets;
 use super::log::told;
 use crate::judge::number;
-use crate::model::{Act, Journeys, Pauses, RequestRecord};
-use crate::scenario::plan::{Objective, Of, Plan, StepPlan, StopCondition};
+use crate::model::{Act, Journeys, PaceChange, Pauses, RequestRecord};
+use crate::scenario::plan::{Objective, Of, Plan, StepPlan, StopCondition, Traffic};
 use crate::timeline::Entry;
 use crate::timeline::event::{Event, Level, NameTable, Phase};
 use crate::timeline::tally::{Counted, Hit, Trailing};
@@ -140,6 +140,10 @@ impl State {
                 self.started_us = Some(*started_us);
                 self.zero_us = Some(*steps_zero_us);
             }
+            Event::Repaced(change) => self.plan.pace.push(PaceChange {
+                at_us: change.at_us - self.started_us.unwrap_or(0),
+                ..*change
+            }),
             Event::LoadEnded { .. } | Event::LoadFailed { .. } => self.load_over = true,
             Event::Starved { .. } => self.trouble_us = Some(at_us),
             Event::Guarded { .. } => self.guarded = true,
@@ -233,11 +237,14 @@ impl State {
 
     /// How long load and steps take, from the end of warm-up.
     pub(super) fn length_us(&self) -> i64 {
-        let load = self
-            .plan
-            .traffic()
-            .map_or(0, |t| number::micros(t.length()));
+        let load = self.traffic().map_or(0, |t| number::micros(t.length()));
         load.max(self.now_us - self.zero_us.unwrap_or(self.now_us))
+    }
+
+    /// The loads as they go on; one that is held goes on from now, for all that is known.
+    fn traffic(&self) -> Option<Traffic<'_>> {
+        let into_us = self.now_us - self.started_us.unwrap_or(self.now_us);
+        self.plan.traffic_at(&self.plan.pace.resumed_at(into_us))
     }
 
     fn first_dispatch_us(&self) -> Option<i64> {
@@ -299,7 +306,7 @@ impl State {
         let strictest = promised.fold(None, |most: Option<f64>, next| {
             Some(most.map_or(next, |m| m.max(next)))
         });
-        let allowed = strictest.zip(self.plan.traffic()).map(|(share, traffic)| {
+        let allowed = strictest.zip(self.traffic()).map(|(share, traffic)| {
             let begin = traffic.warmup();
             let due = traffic.due(Journeys::ALL, begin, begin + traffic.length());
             ((1.0 - share) * due + 1e-6).floor() as u64

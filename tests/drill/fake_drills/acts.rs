@@ -128,6 +128,51 @@ async fn a_fault_is_kept_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_schedule_that_stands_still_goes_on_where_it_stood() {
+    let drilled = FakeDrill::new(LOSE_ONE)
+        .with(after(7.0), Act::Pause)
+        .with(after(14.0), Act::Pause)
+        .with(after(15.0), Act::Resume)
+        .run()
+        .await;
+    assert_eq!(warnings(&drilled), ["the schedule stands still already"]);
+    assert!((dispatched(&drilled) - 20.34).abs() < 0.01);
+    assert_eq!(
+        drilled.judgement.verdict,
+        Verdict::Pass,
+        "{:?}",
+        drilled.judgement.reasons
+    );
+    // 32 s of 100/s, and the 8 s for which it stood still.
+    assert_eq!(drilled.load().arrivals, 4_000);
+    whole(&drilled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_rate_proves_nothing_and_a_higher_one_all() {
+    for (factor, verdict, arrivals) in [
+        (2.0, Verdict::Pass, 4_200..4_250),
+        (0.5, Verdict::Inconclusive, 2_680..2_710),
+    ] {
+        let drilled = FakeDrill::new(LOSE_ONE)
+            .with(after(22.0), Act::Rate { factor })
+            .run()
+            .await;
+        assert_eq!(
+            drilled.judgement.verdict, verdict,
+            "{:?}",
+            drilled.judgement.reasons
+        );
+        assert!(
+            arrivals.contains(&drilled.load().arrivals),
+            "{}",
+            drilled.load().arrivals
+        );
+        whole(&drilled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fault_that_the_scenario_does_not_have_is_a_step_like_any_other() {
     let drilled = FakeDrill::new(LOSE_ONE)
         .with(after(24.0), kill(Take::Count(1)))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use firedrill::judge::{self, Verdict};
+use firedrill::model::{Act, Action, Signal, Take};
 use firedrill::stack::{FakeReply, Lies};
 use firedrill::timeline::Recording;
 use serde_json::Value;
@@ -118,7 +119,31 @@ async fn a_recording_that_is_no_pass_does_not_become_one() {
     stopped
         .world
         .script(|n, _| (n > 1500).then_some(FakeReply::Status(500)));
+    let at = std::time::Duration::from_secs;
+    let step = || "lose-one".to_owned();
+    let skipped = FakeDrill::new(LOSE_ONE).with(at(6), Act::Skip { step: step() });
+    let healed_early = FakeDrill::new(LOSE_ONE).with(at(14), Act::Heal { step: step() });
+    let eased = FakeDrill::new(LOSE_ONE)
+        .with(at(20), Act::Rate { factor: 0.5 })
+        .with(at(24), Act::Rate { factor: 1.5 });
+    // On top of the step's own fault, so that neither can be told from the other.
+    let overlapped = FakeDrill::new(LOSE_ONE).with(
+        at(13),
+        Act::Break {
+            step: String::new(),
+            action: Action::Kill {
+                target: "backend".to_owned(),
+                take: Take::Count(1),
+                signal: Signal::SigKill,
+            },
+            hold_us: 2_000_000,
+        },
+    );
     for (drill, verdict) in [
+        (skipped, Verdict::Inconclusive),
+        (healed_early, Verdict::Inconclusive),
+        (eased, Verdict::Inconclusive),
+        (overlapped, Verdict::Inconclusive),
         (missed, Verdict::Fail),
         (stopped, Verdict::Fail),
         (ineffective, Verdict::Inconclusive),

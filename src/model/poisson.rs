@@ -11,11 +11,14 @@ use rand_chacha::ChaCha8Rng;
 /// whole load is the same for every seed.
 const BLOCK: u64 = 256;
 
+/// More arrivals than any load has, and a number that can still be added to.
+const MOST: f64 = 1e18;
+
 /// The arrivals of one load.
 #[derive(Debug)]
-pub(super) struct Poisson {
+pub struct Poisson {
     seed: u64,
-    /// How many there are.
+    /// How many are planned.
     count: u64,
     /// The block drawn last: slots are asked for in order.
     drawn: Mutex<Option<Block>>,
@@ -28,7 +31,9 @@ struct Block {
 }
 
 impl Poisson {
-    pub(super) fn new(seed: u64, count: u64) -> Self {
+    /// The arrivals that this seed draws, of which so many are planned.
+    #[must_use]
+    pub fn new(seed: u64, count: u64) -> Self {
         Self {
             seed,
             count,
@@ -37,25 +42,51 @@ impl Poisson {
     }
 
     /// The same arrivals, for somebody else to ask for.
-    pub(super) fn again(&self) -> Self {
+    #[must_use]
+    pub fn again(&self) -> Self {
         Self::new(self.seed, self.count)
     }
 
     /// Where arrival `n` lies on the schedule, where even arrivals lie at whole numbers.
-    pub(super) fn place(&self, n: u64) -> f64 {
-        let number = n / BLOCK;
+    #[must_use]
+    pub fn place(&self, n: u64) -> f64 {
+        let (number, first, _) = self.block(n);
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let block = match &mut *drawn {
             Some(block) if block.number == number => block,
-            other => other.insert(self.draw(number)),
+            other => other.insert(self.draw(n)),
         };
-        let within = usize::try_from(n % BLOCK).unwrap_or(usize::MAX);
+        let within = usize::try_from(n - first).unwrap_or(usize::MAX);
         block.places.get(within).copied().unwrap_or(n as f64)
     }
 
-    fn draw(&self, number: u64) -> Block {
-        let first = number * BLOCK;
-        let size = BLOCK.min(self.count.saturating_sub(first));
+    /// How many lie before a place on the schedule.
+    #[must_use]
+    pub fn before(&self, place: f64) -> u64 {
+        // Each block has the stretch of the whole numbers of its arrivals to itself.
+        let n = place.clamp(0.0, MOST) as u64;
+        let block = self.draw(n);
+        let (_, first, _) = self.block(n);
+        first + block.places.partition_point(|p| *p < place) as u64
+    }
+
+    /// The number, the first arrival and the size of the block that arrival `n` belongs to. Those past the planned ones have
+    /// blocks of their own: the planned ones stay what they are.
+    fn block(&self, n: u64) -> (u64, u64, u64) {
+        if n < self.count {
+            let number = n / BLOCK;
+            let first = number * BLOCK;
+            (number, first, BLOCK.min(self.count - first))
+        } else {
+            let further = (n - self.count) / BLOCK;
+            let first = self.count + further * BLOCK;
+            (self.count.div_ceil(BLOCK) + further, first, BLOCK)
+        }
+    }
+
+    /// The block of arrival `n`.
+    fn draw(&self, n: u64) -> Block {
+        let (number, first, size) = self.block(n);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         // What journeys draw comes from the streams of the arrivals' numbers.
         random.set_stream(u64::MAX - number);
@@ -89,6 +120,17 @@ mod tests {
             let places: Vec<_> = (0..count).map(|n| arrivals.place(n)).collect();
             prop_assert!(places.is_sorted());
             prop_assert!(places[0] >= 0.0 && *places.last().unwrap() <= count as f64);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_more_where_more_are_asked(seed: u64, count in 0u64..1_000, n in 0u64..2_000, place in 0.0..2_000.0f64) {
+            let arrivals = Poisson::new(seed, count);
+            prop_assert!(arrivals.place(n) <= arrivals.place(n + 1));
+            let before = arrivals.before(place);
+            prop_assert!(before == 0 || arrivals.place(before - 1) < place);
+            prop_assert!(arrivals.place(before) >= place);
         }
     }
 
