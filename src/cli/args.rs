@@ -231,11 +231,11 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Ui {
-    /// Lines as things happen.
+    /// The game day screen where a person sits at a terminal, for as long as the run lasts; else lines.
     Auto,
     /// Lines as things happen.
     Plain,
-    /// The game day screen.
+    /// The game day screen; it stays until it is left.
     Tui,
 }
 

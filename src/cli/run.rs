@@ -195,7 +195,9 @@ fn one(surface: &Surface, args: &Run, file: &Path, scenario: Scenario, signals: 
         }
     };
     if let Some(game_day) = game_day {
-        game_day.finish(surface, signals, args.files.len() == 1);
+        // Where nobody asked for the screen, nobody has to leave it.
+        let stays = args.ui == Ui::Tui && args.files.len() == 1;
+        game_day.finish(surface, signals, stays);
     }
     if let Err(RunError::Stack(error @ StackError::InvalidFile { .. })) = &ended {
         return surface.failed(error, Exit::Usage);
@@ -404,7 +406,12 @@ async fn ordered(
     let interrupt = signals.of_run(&recorder);
     let guardian = guardian(&plan.stack, &context, &dir);
     let stack = stack::open(&plan.stack, context.clone())?;
-    let (game_day, acts) = if args.ui == Ui::Tui {
+    let on_screen = match args.ui {
+        Ui::Tui => true,
+        Ui::Auto => surface.attended(),
+        Ui::Plain => false,
+    };
+    let (game_day, acts) = if on_screen {
         let (asks, acts) = mpsc::unbounded_channel();
         let begun = GameDay::begin(surface, &dir, &plan, signals, asks, quiet);
         (

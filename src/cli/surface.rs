@@ -75,6 +75,16 @@ impl Surface {
         }
     }
 
+    /// Whether a person sits at it: every stream is a terminal that can be drawn on, no pipeline's.
+    pub(super) fn attended(&self) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "false");
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        std::io::stdin().is_terminal()
+            && std::io::stdout().is_terminal()
+            && std::io::stderr().is_terminal()
+            && !(self.quiet || dumb || set("CI"))
+    }
+
     /// Columns of the terminal, 80 where there is none.
     pub(super) fn width(&self) -> usize {
         rustix::termios::tcgetwinsize(std::io::stdout())

@@ -254,10 +254,10 @@ impl GameDay {
         Ok(Self { screen, thread })
     }
 
-    /// Takes it down once the person at the keys has seen the end, or at once after a signal or where more runs follow.
-    pub(super) fn finish(self, surface: &Surface, signals: &Signals, last: bool) {
+    /// Takes it down: at once, or where it `stays` once the person at the keys has left it or a signal came.
+    pub(super) fn finish(self, surface: &Surface, signals: &Signals, stays: bool) {
         let ended = || signals.again() || signals.heard().is_some_and(|by| by != ABORT);
-        while last && !ended() && !self.thread.is_finished() {
+        while stays && !ended() && !self.thread.is_finished() {
             thread::sleep(LOOK);
         }
         self.screen.stop();

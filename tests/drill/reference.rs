@@ -5,6 +5,8 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod on_tmux;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -52,7 +52,7 @@ pub(super) struct State {
     /// Who ended it early, and when.
     pub(super) aborted: Option<(i64, String)>,
     /// When everything that was broken at its early end was verified; `None` also where nothing was.
-    pub(super) healed_us: Option<i64>,
+    pub(super) whole_us: Option<i64>,
     /// Something was broken at its early end.
     was_broken: bool,
     pub(super) guarded: bool,
@@ -112,7 +112,7 @@ impl State {
             load_over: false,
             closed: false,
             aborted: None,
-            healed_us: None,
+            whole_us: None,
             was_broken: false,
             guarded: false,
             trouble_us: None,
@@ -182,7 +182,7 @@ impl State {
             self.was_broken |= broken;
         }
         if self.was_broken && !broken {
-            self.healed_us.get_or_insert(at_us);
+            self.whole_us.get_or_insert(at_us);
         }
         if let Some(text) = told(&self.plan, &entry.event) {
             if self.log.len() == LOG {
@@ -256,6 +256,12 @@ impl State {
         let mut on: Vec<&Step> = self.steps.iter().filter(|s| s.is_on()).collect();
         on.sort_by_key(|s| s.dispatched_us);
         on.into_iter()
+    }
+
+    /// When the last call returned that healed what was broken at `since_us`.
+    pub(super) fn healed_us(&self, since_us: i64) -> Option<i64> {
+        let healed = self.steps.iter().filter_map(|s| s.healed_us);
+        healed.filter(|at| *at >= since_us).max()
     }
 
     /// The steps that are still to come, by their time where that is known.

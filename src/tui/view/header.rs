@@ -12,7 +12,7 @@ pub(super) fn line(view: &View<'_>, width: usize) -> Line<'static> {
     let (state, theme) = (view.state, view.theme);
     let mut spans = vec![
         Span::styled(state.plan.name.clone(), theme.label()),
-        Span::raw(format!("  {}   ", clock(state.clock_us()))),
+        Span::raw(format!("  {}  ", clock(state.clock_us()))),
     ];
     let on = state.broken().count();
     let (text, style) = match (view.standings.verdict, on) {
@@ -27,21 +27,21 @@ pub(super) fn line(view: &View<'_>, width: usize) -> Line<'static> {
             (phase.to_owned(), theme.good())
         }
     };
-    spans.push(Span::styled(format!("{text:<14}"), style));
+    spans.push(Span::styled(format!("{text:<13}"), style));
     let (guardian, style) = if state.guarded {
         ("ok", theme.good())
     } else {
         ("none", theme.faint())
     };
     spans.push(Span::raw("guardian "));
-    spans.push(Span::styled(format!("{guardian:<5}"), style));
+    spans.push(Span::styled(format!("{guardian}  "), style));
     let (generator, style) = if state.generator_ok() {
         ("ok", theme.good())
     } else {
         ("LATE", theme.bad())
     };
     spans.push(Span::raw("generator "));
-    spans.push(Span::styled(format!("{generator:<5}"), style));
+    spans.push(Span::styled(format!("{generator}  "), style));
     let how = match view.chrome.how {
         How::Running => (format!("seed {}", state.plan.seed), theme.faint()),
         How::Watching => ("watching only".to_owned(), theme.warning()),

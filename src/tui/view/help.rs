@@ -54,7 +54,7 @@ pub(super) fn over(frame: &mut Frame<'_>, view: &View<'_>, area: Rect) {
         ("e", "keep what is broken 10 s longer"),
         (
             "p",
-            "the schedule stands still, goes on; what is broken is mended in time",
+            "the schedule stands still, goes on; heals come in time",
         ),
         (
             "r",

@@ -10,6 +10,8 @@ use crate::tui::state::{Stage, Step};
 
 /// Columns of what a line is about.
 const LABEL: usize = 9;
+/// What is verified so soon after it was healed is not worth another time.
+const SHOWN_US: i64 = 1_000_000;
 /// Most columns for one journey.
 const WIDEST: usize = 60;
 
@@ -37,10 +39,17 @@ fn broken(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
     }
     let on: Vec<&Step> = state.broken().collect();
     if on.is_empty() {
-        let text = match (&state.aborted, state.healed_us) {
-            (Some((at, by)), Some(healed)) => {
+        let text = match (&state.aborted, state.whole_us) {
+            (Some((at, by)), Some(whole)) => {
+                let healed = state.healed_us(*at).unwrap_or(whole);
+                // A fault is healed when its calls have returned; how long the platform takes to show it is its own.
+                let shown = if whole - healed < SHOWN_US {
+                    "verified".to_owned()
+                } else {
+                    format!("verified in {}", length(whole - at))
+                };
                 format!(
-                    "nothing; ended by {by}, healed in {}, verified",
+                    "nothing; ended by {by}, healed in {}, {shown}",
                     length(healed - at)
                 )
             }
@@ -55,6 +64,9 @@ fn broken(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
             let what = format!("{}  {}", step.plan.name, deed(step));
             let spans = vec![label(view, "BROKEN"), Span::styled(what, theme.bad())];
             let until = match step.mends_us() {
+                _ if step.stage == Stage::Healing && step.healed_us.is_some() => {
+                    "healed, to be verified".to_owned()
+                }
                 _ if step.stage == Stage::Healing => "healing now".to_owned(),
                 Some(at) if at > state.now_us => {
                     format!("mends itself in {}", seconds(at - state.now_us))

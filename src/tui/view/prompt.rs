@@ -65,8 +65,8 @@ fn sure_line(view: &View<'_>, sure: &Sure, width: usize) -> Line<'static> {
     let step = sure.step();
     let what = match &sure.deed {
         Deed::Fire => format!("FIRE {step} now"),
-        Deed::Skip => format!("SKIP {step}: the run is then no pass"),
-        Deed::Heal => format!("HEAL {step} now: before its time the run is no pass"),
+        Deed::Skip => format!("SKIP {step} (then no pass)"),
+        Deed::Heal => format!("HEAL {step} now (then no pass)"),
         Deed::Extend => format!("EXTEND {step} by {}", seconds(number::micros(LONGER))),
         Deed::Break { action, hold } => {
             let hold = seconds(number::micros(*hold));

@@ -33,8 +33,17 @@ struct Seen {
 }
 
 impl Terminal {
-    /// Starts it on 80 columns and 24 rows.
+    /// Starts it on 80 columns and 24 rows, its output led elsewhere.
     pub(super) fn start(command: Command) -> Self {
+        Self::begin(command, false)
+    }
+
+    /// Starts it as a shell does: all that it says comes to the terminal, too.
+    pub(super) fn attended(command: Command) -> Self {
+        Self::begin(command, true)
+    }
+
+    fn begin(command: Command, attended: bool) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -56,7 +65,8 @@ impl Terminal {
         on_terminal
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm-256color")
-            .env_remove("NO_COLOR");
+            .env_remove("NO_COLOR")
+            .env_remove("CI");
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => on_terminal.env(name, value),
@@ -64,11 +74,18 @@ impl Terminal {
             };
         }
         let said = tempfile::tempdir().unwrap();
-        let stream = |name: &str| File::create(said.path().join(name)).unwrap();
+        let stream = |name: &str| {
+            let elsewhere = File::create(said.path().join(name)).unwrap();
+            if attended {
+                slave.try_clone().unwrap()
+            } else {
+                elsewhere
+            }
+        };
         let child = on_terminal
-            .stdin(slave)
             .stdout(stream("out"))
             .stderr(stream("err"))
+            .stdin(slave)
             .spawn()
             .unwrap();
         let seen = Arc::new(Seen {
