@@ -113,3 +113,6 @@ impl Bench {
         (last.factor, last.held)
     }
 }
+
+#[cfg(test)]
+mod tests;
