@@ -62,11 +62,14 @@ impl Script {
     /// backend after 5 ms.
     pub(crate) fn load(plan: &Plan) -> Self {
         let opened = opened(plan);
-        let schedule = plan.load.as_ref().expect("a load").schedule();
-        let requests: Vec<RequestRecord> = (0..schedule.slots())
-            .map(|n| request(n, STARTED + schedule.due_us(n)))
+        let traffic = plan.traffic().expect("a load");
+        let (load, schedule) = (&traffic.loads()[0], &traffic.loads()[0].schedule);
+        let random = load.random(plan.seed);
+        let requests: Vec<RequestRecord> = (0..schedule.count(random.as_ref()))
+            .map(|n| request(n, STARTED + schedule.due_of(n, random.as_ref())))
             .collect();
         let asked = requests.len() as u64;
+        let over = STARTED + i64::try_from(schedule.length().as_micros()).expect("it ends");
         let mut script = Self {
             events: vec![(0, Event::Opened(Box::new(opened.clone())))],
             opened,
@@ -102,7 +105,7 @@ impl Script {
             },
         );
         script.push(
-            ZERO + 60 * S,
+            over,
             Event::LoadEnded {
                 arrivals: asked,
                 asked,

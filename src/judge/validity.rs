@@ -194,31 +194,22 @@ fn loaded(recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reas
                     ),
                 ));
             }
-            for load in evidence.case.loads().iter().filter(|_| !end.aborted) {
+            for load in evidence.case.loads() {
                 let random = load.random(evidence.case.plan.seed);
                 let planned = load.schedule.count(random.as_ref());
                 let (due, _) = slots_of(load, recording);
-                if planned != due {
-                    reasons.push(reason(
-                        "requests_missing",
-                        format!(
-                            "{planned} arrivals{} were planned, {due} became due",
-                            named(load)
-                        ),
-                    ));
-                }
-            }
-            for load in evidence.case.loads() {
-                let moved = paced::moved(evidence.case, load);
-                if moved > 0 {
-                    reasons.push(reason(
-                        "requests_missing",
-                        format!(
-                            "{moved} arrivals{} came at other times than planned, and the recording does not say why",
-                            named(load)
-                        ),
-                    ));
-                }
+                let message = if planned != due && !end.aborted {
+                    let of = named(load);
+                    format!("{planned} arrivals{of} were planned, {due} became due")
+                } else if let moved @ 1.. = paced::moved(evidence.case, load) {
+                    format!(
+                        "{moved} arrivals{} came at other times than planned, and the recording does not say why",
+                        named(load)
+                    )
+                } else {
+                    continue;
+                };
+                reasons.push(reason("requests_missing", message));
             }
             if recorded == 0 {
                 reasons.push(reason("no_requests", "not one request became due"));

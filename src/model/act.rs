@@ -58,7 +58,7 @@ pub enum Act {
         /// The name of the step that it becomes.
         step: String,
         /// What is done.
-        action: Action,
+        action: Box<Action>,
         /// How long it is kept from its effect, µs.
         hold_us: i64,
     },

@@ -452,7 +452,7 @@ async fn unrecordable(recorder: &Recorder) {
 }
 
 /// Drives the loads to their end, or to the abort.
-async fn drive(
+pub(super) async fn drive(
     bench: &Bench,
     around: &Arc<Around>,
     loads: Vec<Load>,

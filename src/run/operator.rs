@@ -48,7 +48,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) enum Wanted {
     /// A step that the plan does not have.
-    Step(StepPlan),
+    Step(Box<StepPlan>),
     /// Another pace of the load: so many times the planned rate, and whether the schedule stands still.
     Pace {
         /// Unchanged where `None`.
@@ -275,7 +275,7 @@ impl Operator {
         })
     }
 
-    fn ad_hoc(&self, action: Action, hold_us: i64) -> Result<(), String> {
+    fn ad_hoc(&self, action: Box<Action>, hold_us: i64) -> Result<(), String> {
         fault::may_offer(&self.plan, &action)
             .map_err(|why| format!("{} was not done: {why}", action.name()))?;
         let step = self.free_name();
@@ -286,7 +286,7 @@ impl Operator {
             action,
             hold_us,
         }));
-        self.want(Wanted::Step(planned))
+        self.want(Wanted::Step(Box::new(planned)))
     }
 
     /// A name that no step of the plan has.

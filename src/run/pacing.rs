@@ -107,3 +107,6 @@ impl Bench {
         self.plan.traffic_at(&self.pacing.state().pace)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use thread_priority::{ThreadPriority, set_current_thread_priority};
 
 use crate::judge::result::{Figure, ObjectiveResult};
 use crate::judge::verdict::Verdict;
-use crate::judge::{judge, wording};
+use crate::judge::{as_run, judge, wording};
 use crate::scenario::plan::{Of, Plan};
 use crate::timeline::Recording;
 use crate::timeline::clock::Clock;
@@ -148,6 +148,8 @@ fn wait(asked: &Receiver<i64>, rest: Duration) -> Result<(), ()> {
 
 /// How the objectives stand by this recording.
 pub(super) fn standings(plan: &Plan, recording: &Recording) -> Standings {
+    let plan = as_run(plan, recording);
+    let plan = plan.as_ref();
     let judgement = judge(plan, recording);
     let standing = |o: &ObjectiveResult| Standing {
         verdict: o.verdict,

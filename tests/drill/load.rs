@@ -17,6 +17,7 @@ mod misbehaving_http2;
 mod outcomes;
 mod planted;
 mod real_client;
+mod repaced;
 mod retries;
 mod reuse;
 mod shards;

@@ -3,6 +3,7 @@
 mod alerts;
 mod callers;
 mod invariants;
+mod paced;
 mod stops;
 mod validity;
 mod victims;

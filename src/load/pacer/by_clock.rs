@@ -57,7 +57,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::pacer::testing::{all, slots};
+    use crate::load::pacer::testing::{all, change_later, slots};
 
     #[tokio::test(start_paused = true)]
     async fn a_paused_clock_paces_within_a_millisecond() {
@@ -88,6 +88,39 @@ mod tests {
         }
         assert_eq!(next, 6_000);
         assert!(batches <= 303, "{batches} wake-ups in 300 ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_notices_changes_while_it_waits() {
+        // One in 10 s, doubled, then held past its end and let go.
+        let slow = slots(0.1, Duration::from_secs(20));
+        let changes = [(900, 4.0, false), (18_900, 4.0, true), (59_900, 4.0, false)];
+        let mut pacer = ClockPacer::new(slow.clone());
+        let (seen, ()) = tokio::join!(all(&mut pacer, &slow), change_later(&slow, &changes));
+        // 0.1 in the first second, 0.4 in each of the other 19 and of the 41 that it is held.
+        assert_eq!(seen, 25, "{}", slow.count());
+        assert_eq!(slow.count(), 25);
+        assert_eq!(slow.end_us(), 61_002_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn random_arrivals_follow_and_those_before_stay() {
+        let planned = slots(100.0, Duration::from_secs(10)).at_random(7);
+        let was: Vec<_> = (0..planned.count()).map(|n| planned.due_us(n)).collect();
+        let mut pacer = ClockPacer::new(planned.clone());
+        let changes = [(3_900, 3.0, false)];
+        let (seen, ()) = tokio::join!(all(&mut pacer, &planned), change_later(&planned, &changes));
+        assert_eq!(seen, planned.count());
+        assert!((2_150..2_250).contains(&seen), "{seen}");
+        let changed_us = 4_002_000;
+        for (n, was) in (0..).zip(was) {
+            let is = planned.due_us(n);
+            assert!(if was < changed_us {
+                is == was
+            } else {
+                is >= changed_us
+            });
+        }
     }
 
     #[tokio::test(start_paused = true)]

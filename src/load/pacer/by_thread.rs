@@ -112,12 +112,23 @@ fn sleep(length: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::pacer::testing::{all, slots};
+    use crate::load::pacer::testing::{all, change_later, slots};
 
     #[tokio::test]
     async fn the_thread_lets_every_slot_go_never_early() {
         let slots = slots(2_000.0, Duration::from_millis(300));
         let mut pacer = ThreadPacer::start(slots.clone()).unwrap();
         assert_eq!(all(&mut pacer, &slots).await, 600);
+    }
+
+    #[tokio::test]
+    async fn the_thread_notices_changes_while_it_sleeps() {
+        let slots = slots(500.0, Duration::from_millis(600));
+        // Doubled at 300 ms, held from 500 to 800 ms: it would have been over by then.
+        let changes = [(200, 2.0, false), (400, 2.0, true), (700, 2.0, false)];
+        let mut pacer = ThreadPacer::start(slots.clone()).unwrap();
+        let (seen, ()) = tokio::join!(all(&mut pacer, &slots), change_later(&slots, &changes));
+        assert_eq!((seen, slots.count()), (150 + 600, 150 + 600));
+        assert_eq!(slots.end_us(), 2_000 + 900_000);
     }
 }

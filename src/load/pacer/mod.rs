@@ -27,7 +27,7 @@ mod testing {
     use std::time::Duration;
 
     use super::{Pacer, Slots};
-    use crate::model::{Rate, Schedule, Stage};
+    use crate::model::{PaceChange, Rate, Schedule, Stage};
     use crate::timeline::clock::Clock;
 
     pub(super) fn slots(rate: f64, length: Duration) -> Slots {
@@ -42,6 +42,25 @@ mod testing {
             Clock::start(),
             2_000,
         )
+    }
+
+    /// From so long after the load's begin on.
+    pub(super) fn change(into: Duration, factor: f64, held: bool) -> PaceChange {
+        PaceChange {
+            at_us: into.as_micros() as i64,
+            factor,
+            held,
+        }
+    }
+
+    /// Makes each of these changes so long after the load's begin, to hold from 100 ms after that.
+    pub(super) async fn change_later(slots: &Slots, changes: &[(u64, f64, bool)]) {
+        for (at_ms, factor, held) in changes {
+            let at_us = slots.started_us() + i64::try_from(at_ms * 1_000).unwrap();
+            tokio::time::sleep_until(slots.clock().instant(at_us)).await;
+            let into = Duration::from_millis(at_ms + 100);
+            slots.pacing().change(&change(into, *factor, *held));
+        }
     }
 
     /// Lets all of them go, and counts them.

@@ -130,6 +130,11 @@ impl Slots {
         self.started_us.saturating_add(micros(length))
     }
 
+    #[cfg(test)]
+    pub(super) fn pacing(&self) -> &Pacing {
+        &self.pacing
+    }
+
     /// Whether the load's end is past.
     pub(super) fn is_over(&self) -> bool {
         self.clock.now_us() >= self.end_us()

@@ -175,7 +175,7 @@ impl Operating {
             KeyCode::Char('*') => menu.all = !menu.all,
             KeyCode::Enter => {
                 if let Some(action) = self.chosen(&menu) {
-                    let hold = menu.hold;
+                    let (action, hold) = (Box::new(action), menu.hold);
                     let deed = Deed::Break { action, hold };
                     let whom = vec![String::new()];
                     return self.ask(Prompt::Sure(Sure::new(deed, 'f', whom, now_us)));

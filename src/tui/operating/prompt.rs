@@ -53,7 +53,7 @@ pub(in crate::tui) enum Deed {
     Skip,
     Heal,
     Extend,
-    Break { action: Action, hold: Duration },
+    Break { action: Box<Action>, hold: Duration },
 }
 
 /// What a press comes to.

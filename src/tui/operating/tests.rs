@@ -147,7 +147,7 @@ fn a_fault_is_chosen_from_what_the_stack_supports() {
     };
     assert!(
         matches!(
-            action,
+            *action,
             Action::Kill {
                 take: Take::All,
                 ..

@@ -48,11 +48,11 @@ fn whole(drilled: &Drilled) {
 fn kill(take: Take) -> Act {
     Act::Break {
         step: String::new(),
-        action: Action::Kill {
+        action: Box::new(Action::Kill {
             target: "backend".to_owned(),
             take,
             signal: Signal::SigKill,
-        },
+        }),
         hold_us: 4 * SECOND,
     }
 }

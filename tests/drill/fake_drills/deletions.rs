@@ -131,11 +131,11 @@ async fn a_recording_that_is_no_pass_does_not_become_one() {
         at(13),
         Act::Break {
             step: String::new(),
-            action: Action::Kill {
+            action: Box::new(Action::Kill {
                 target: "backend".to_owned(),
                 take: Take::Count(1),
                 signal: Signal::SigKill,
-            },
+            }),
             hold_us: 2_000_000,
         },
     );

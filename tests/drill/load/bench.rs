@@ -10,7 +10,7 @@ use firedrill::load::{
     ClientChoice, Ended, Load, LoadError, LoadSpec, Pacer, Running, Sink, Values,
 };
 use firedrill::model::{
-    Lookup, Outcome, Rate, RequestRecord, Stage, Template, TemplateError, Variable,
+    Lookup, Outcome, PaceChange, Rate, RequestRecord, Stage, Template, TemplateError, Variable,
 };
 use firedrill::scenario::plan::{
     Arrivals, Body, EnginePlan, Expect, JourneyItem, JourneyPlan, LoadPlan, RequestPlan, ServedBy,
@@ -184,6 +184,10 @@ impl UnderWay {
 
     pub(crate) fn abort(&self) {
         self.running.abort();
+    }
+
+    pub(crate) fn repace(&self, change: PaceChange) {
+        self.running.repace(change);
     }
 
     pub(crate) fn readdress(&self, values: &Values) -> Result<(), LoadError> {
