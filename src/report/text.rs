@@ -235,7 +235,12 @@ fn load_lines(plan: &Plan, judgement: &Judgement) -> Vec<String> {
     let loads = traffic.iter().flat_map(Traffic::loads);
     let lines = loads.filter_map(|planned| {
         let load = judgement.load.as_ref()?.named(planned.name)?;
-        let line = load_line(planned.plan, load)?;
+        let changed = if plan.pace.is_empty() {
+            ""
+        } else {
+            " (changed by hand)"
+        };
+        let line = load_line(planned.plan, changed, load)?;
         Some(match planned.name {
             Some(name) => format!("{name}: {line}"),
             None => line,
@@ -245,7 +250,7 @@ fn load_lines(plan: &Plan, judgement: &Judgement) -> Vec<String> {
 }
 
 /// `300/s for 3m 00s: 54,000 due, 54,000 sent, 7 bad; generator healthy`.
-fn load_line(planned: &LoadPlan, load: &LoadResult) -> Option<String> {
+fn load_line(planned: &LoadPlan, changed: &str, load: &LoadResult) -> Option<String> {
     let run = &load.window("run")?.all;
     let stages = &planned.stages;
     let rates: Vec<String> = stages
@@ -273,7 +278,7 @@ fn load_line(planned: &LoadPlan, load: &LoadResult) -> Option<String> {
         ),
     };
     Some(format!(
-        "{}: {} due, {} let go, {} bad; {health}",
+        "{}{changed}: {} due, {} let go, {} bad; {health}",
         rates.join(", "),
         number::count(due),
         number::count(due - unsent.min(due)),

@@ -338,3 +338,39 @@ impl State {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::testing::{S, STARTED, ZERO, plan};
+
+    #[test]
+    fn the_rate_asked_follows_who_changes_it() {
+        let mut state = State::new(plan(""));
+        let started = Event::LoadStarted {
+            started_us: STARTED,
+            steps_zero_us: ZERO,
+        };
+        let repaced = |at_us, factor, held| {
+            Event::Repaced(PaceChange {
+                at_us,
+                factor,
+                held,
+            })
+        };
+        let events = [
+            started,
+            repaced(ZERO + 10 * S, 2.0, false),
+            repaced(ZERO + 20 * S, 2.0, true),
+        ];
+        for (seq, event) in (1..).zip(events) {
+            let at_us = STARTED;
+            state.entry(&Entry { seq, at_us, event });
+        }
+        state.at(ZERO + 5 * S);
+        assert_eq!((state.planned_rate(), state.length_us()), (500.0, 60 * S));
+        state.at(ZERO + 30 * S);
+        // Held for 10 s so far.
+        assert_eq!((state.planned_rate(), state.length_us()), (1_000.0, 70 * S));
+    }
+}
