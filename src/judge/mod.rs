@@ -16,6 +16,7 @@ mod facts;
 mod failover;
 mod latency;
 mod latency_back;
+mod lighter;
 mod load;
 mod lost;
 pub mod number;

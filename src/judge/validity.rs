@@ -32,6 +32,7 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     unplanned(facts, &mut reasons);
     for step in &facts.steps {
         healed_early(facts, step, &mut reasons);
+        super::lighter::lighter(evidence, step, &mut reasons);
         stepped(facts, step, &mut reasons);
         super::victims::victims(evidence, step, &mut reasons);
     }
@@ -329,9 +330,13 @@ fn healed_early(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) 
         return;
     };
     // Where the run or its load ended first, that is the reason.
-    let ended = facts.aborted_by.is_some()
-        || facts.stopped
-        || facts.load_ended.is_some_and(|end| end.at_us <= healed);
+    let ended = facts.entries.iter().any(|e| {
+        let ends = matches!(
+            e.event,
+            Event::Aborted { .. } | Event::Stopped { .. } | Event::LoadEnded { .. }
+        );
+        ends && e.at_us <= healed
+    });
     let held = healed - effect;
     if !ended && step.error.is_none() && held < hold - EARLY_US {
         reasons.push(reason(

@@ -72,6 +72,45 @@ async fn a_step_is_fired_before_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_that_is_fired_while_fewer_come_than_at_its_time_proves_nothing() {
+    let fire = || Act::Fire { step: step() };
+    let after_it = "after: { first: healed }";
+    for (when, verdict) in [
+        ("at: 10s", Verdict::Inconclusive),
+        (after_it, Verdict::Inconclusive),
+        // It is already past, so that nothing is early.
+        ("at: 1s", Verdict::Pass),
+    ] {
+        let first = "  - { name: first, at: 20s, pause: { target: backend }, hold: 1s }\n";
+        let first = if when == after_it { first } else { "" };
+        let method = LOSE_ONE
+            .replace("at: 10s", when)
+            .replace("objectives:", &format!("{first}objectives:"));
+        let mut drill = FakeDrill::new(&method).with(after(5.0), fire());
+        let load = drill.plan.load.as_mut().unwrap();
+        let mut busy = load.stages[0];
+        busy.length = Duration::from_secs(23);
+        load.stages[0].to = busy.from;
+        load.stages[0].from = "20/s".parse().unwrap();
+        load.stages[0].length = Duration::from_secs(7);
+        load.stages.push(busy);
+        let drilled = drill.run().await;
+        let codes = drilled.codes();
+        assert_eq!(
+            codes.contains(&"fired_early"),
+            verdict != Verdict::Pass,
+            "{codes:?}"
+        );
+        assert_eq!(
+            drilled.judgement.verdict, verdict,
+            "{:?}",
+            drilled.judgement.reasons
+        );
+        whole(&drilled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_that_is_skipped_proves_nothing() {
     let skip = Act::Skip { step: step() };
     let drilled = FakeDrill::new(LOSE_ONE).with(after(6.0), skip).run().await;
