@@ -17,6 +17,7 @@ use super::read::{self, Scenario};
 use super::surface::Surface;
 use super::tui::{GameDay, drawable};
 use super::unmended;
+use crate::fault::offers;
 use crate::judge;
 use crate::load::ClientChoice;
 use crate::model::{Redactor, StackSpec, Variable};
@@ -413,7 +414,14 @@ async fn ordered(
     };
     let (game_day, acts) = if on_screen {
         let (asks, acts) = mpsc::unbounded_channel();
-        let begun = GameDay::begin(surface, &dir, &plan, signals, asks, quiet);
+        // A control run is one without any, and where nobody was asked whether this stack may be broken, it may not be.
+        let asked_for = selection(args).dispatches_any(&plan) || !external;
+        let offered = if asked_for && !args.carry.no_faults {
+            offers(&plan)
+        } else {
+            Vec::new()
+        };
+        let begun = GameDay::begin(surface, &dir, &plan, signals, offered, asks, quiet);
         (
             Some(begun.map_err(io(Path::new("the screen")))?),
             Some(acts),

@@ -12,9 +12,8 @@ use super::args::{Replay, Run, Tui, Ui};
 use super::exit::Exit;
 use super::judge::past;
 use super::surface::Surface;
-use crate::fault::offers;
 use crate::judge::number;
-use crate::model::{Act, Command};
+use crate::model::{Act, Action, Command};
 use crate::run::{Runner, RunnerState, Signals};
 use crate::scenario::plan::Plan;
 use crate::timeline::event::{ABORT, Event};
@@ -220,6 +219,7 @@ impl GameDay {
         dir: &RunDir,
         plan: &Plan,
         signals: &Signals,
+        offers: Vec<Action>,
         acts: mpsc::UnboundedSender<Act>,
         quiet: Arc<AtomicBool>,
     ) -> io::Result<Self> {
@@ -235,7 +235,7 @@ impl GameDay {
                     // Once the drill is over nobody is left to take it, as the screen shows.
                     Command::Act(act) => drop(acts.send(act)),
                 })),
-                offers: offers(plan),
+                offers,
             },
         };
         let (screen, theme) = (surface.screen().clone(), theme(surface));

@@ -20,6 +20,13 @@ pub fn may_offer(plan: &Plan, action: &Action) -> Result<(), String> {
             "firedrill did not start this stack, and guards.allow_external is not set".to_owned(),
         );
     }
+    // Of those the person at the keys was shown what they take, and asked; of no others.
+    if external && !plan.steps.iter().any(|s| s.action == *action) {
+        return Err(
+            "on a stack that firedrill did not start only the scenario's own faults are made"
+                .to_owned(),
+        );
+    }
     supports(&plan.stack, action)
 }
 

@@ -121,6 +121,7 @@ impl Script {
                 requests: asked,
                 requests_crc: 0,
                 lost_records: 0,
+                acts: 0,
             },
         );
         script
@@ -260,6 +261,7 @@ impl Script {
                     note: None,
                 },
             ),
+            (ZERO + 72 * S, Event::HealBegins { step: step() }),
             (ZERO + 72 * S, Event::Healed { step: step() }),
             (ZERO + 72 * S, Event::Verified { step: step() }),
             (ZERO + 72 * S, Event::Mended { id: 2, attempts: 1 }),

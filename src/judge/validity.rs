@@ -1,5 +1,7 @@
 //! Whether the run itself proves anything: what makes it at best inconclusive, whatever its objectives say.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Action, Outcome};
 use crate::scenario::plan::{Placed, Plan};
 use crate::timeline::Recording;
@@ -32,7 +34,6 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
     unplanned(facts, &mut reasons);
     for step in &facts.steps {
         healed_early(facts, step, &mut reasons);
-        super::lighter::lighter(evidence, step, &mut reasons);
         stepped(facts, step, &mut reasons);
         super::victims::victims(evidence, step, &mut reasons);
     }
@@ -218,7 +219,7 @@ fn loaded(recording: &Recording, evidence: &Evidence<'_>, reasons: &mut Vec<Reas
         }
         _ => {}
     }
-    paced::lowered(evidence.case, reasons);
+    super::by_hand::changed(evidence.case, reasons);
     // Each on its own: a busy load that was sent would hide a light one that was not.
     for load in evidence.case.loads() {
         let (due, dropped) = slots_of(load, recording);
@@ -306,14 +307,19 @@ fn stepped(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
 
 /// A fault that no plan has: what asked for it is missing.
 fn unplanned(facts: &Facts<'_>, reasons: &mut Vec<Reason>) {
-    let dispatched = facts.entries.iter().filter_map(|e| match &e.event {
-        Event::Dispatched { step, .. } => Some(step),
+    let named = facts.entries.iter().filter_map(|e| match &e.event {
+        Event::Dispatched { step, .. }
+        | Event::NotDispatched { step, .. }
+        | Event::Owed {
+            step: Some(step), ..
+        } => Some(step.as_str()),
         _ => None,
     });
-    for step in dispatched.filter(|step| facts.step(step).is_none()) {
+    let unknown: BTreeSet<&str> = named.filter(|step| facts.step(step).is_none()).collect();
+    for step in unknown {
         reasons.push(reason(
             "recording_damaged",
-            format!("{step} was dispatched, and neither the plan nor the recording says what it was to be"),
+            format!("neither the plan nor the recording says what {step} was to be"),
         ));
     }
 }
@@ -325,8 +331,7 @@ fn healed_early(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) 
         .and_then(|p| p.hold)
         .map(promise::micros);
     let effect = step.effects.last().map(|e| e.at_us);
-    let healing = step.heal_begins_us.or(step.healed_us).or(step.verified_us);
-    let (Some(hold), Some(effect), Some(healed)) = (hold, effect, healing) else {
+    let (Some(hold), Some(effect), Some(healed)) = (hold, effect, step.heal_begins_us) else {
         return;
     };
     // Where the run or its load ended first, that is the reason.
@@ -381,6 +386,9 @@ fn unrecorded(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
     }
     if step.verified_us.is_some() && step.healed_us.is_none() {
         missing("when the fault was healed");
+    }
+    if step.healed_us.is_some() && step.heal_begins_us.is_none() {
+        missing("when its healing began");
     }
 }
 

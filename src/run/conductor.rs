@@ -172,7 +172,11 @@ pub enum RunError {
 /// [`RunError`] where the drill could not be carried through. It is in the recording too.
 pub async fn conduct(mut order: Order) -> Result<(), RunError> {
     let recorder = order.recorder.clone();
-    let (operator, wanted) = Operator::new(recorder.clone(), order.plan.clone());
+    let (operator, wanted) = Operator::new(
+        recorder.clone(),
+        order.plan.clone(),
+        !order.selection.no_faults,
+    );
     let operator = Arc::new(operator);
     let acts = order.acts.take();
     let ledger = Arc::new(Ledger::new(recorder.clone()));
@@ -189,7 +193,7 @@ pub async fn conduct(mut order: Order) -> Result<(), RunError> {
         match &guardian {
             Ok(guardian) => tokio::select! {
                 drilled = drill(&order, &ledger, guardian.as_ref(), &operator, wanted) => drilled,
-                () = operator.serve(acts) => unreachable!("it serves for as long as it is asked"),
+                never = operator.serve(acts) => match never {},
             },
             Err(error) => Err(error.clone().into()),
         }
@@ -378,6 +382,7 @@ async fn load_and_break(
         if !loads.is_empty() {
             drive(bench, around, loads, &order.client, started_us).await;
         }
+        bench.operator.drilling(false);
         bench.load_over.cancel();
     };
     tokio::pin!(driving);
@@ -395,7 +400,10 @@ async fn load_and_break(
             let going_on = !driven || !steps.is_empty();
             tokio::select! {
                 biased;
-                () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => bench.load_over.cancel(),
+                () = bench.aborted.cancelled(), if !bench.load_over.is_cancelled() => {
+                    bench.operator.drilling(false);
+                    bench.load_over.cancel();
+                }
                 () = unrecordable(recorder), if !bench.load_over.is_cancelled() => order.interrupt.abort.cancel(),
                 breach = &mut breach, if going_on && !bench.aborted.is_cancelled() => {
                     recorder.record(breach.event(&bench.plan));
@@ -408,20 +416,28 @@ async fn load_and_break(
                     Wanted::Step(planned) => {
                         steps.push(async move { step::live(bench, &planned).await }.boxed());
                     }
-                    Wanted::Pace { factor, held } => {
-                        if let Err(text) = bench.repace(factor, held) {
-                            recorder.record(Event::Note { level: Level::Warning, text });
-                        }
-                    }
+                    Wanted::Pace(act) => match bench.repace_by(&act) {
+                        Ok(()) => bench.operator.paced(act),
+                        Err(text) => recorder.record(Event::Note { level: Level::Warning, text }),
+                    },
                 },
                 () = &mut waited, if going_on => break,
                 else => break,
             }
         }
     }
-    bench.operator.drilling(false);
     if !stopped {
         watch.over();
+    }
+    // What was asked for as the load ended.
+    while let Ok(wanted) = wanted.try_recv() {
+        if let Wanted::Step(planned) = wanted {
+            recorder.record(Event::NotDispatched {
+                step: planned.name,
+                code: "load_ended".to_owned(),
+                why: "the load ended before it could be made".to_owned(),
+            });
+        }
     }
     // Undo numbers grow with time: the newest fault goes first.
     left.sort_by_key(|due| std::cmp::Reverse(due.owed.first().map(|o| o.id)));

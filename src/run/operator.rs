@@ -1,8 +1,9 @@
 //! What an operator asks of a drill that is under way: each act is checked against how far its step is, recorded, and
 //! handed to whoever does it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -38,7 +39,9 @@ pub(super) enum Stage {
     /// It waits for its time.
     #[default]
     Waiting,
-    /// Its fault is being made, or is kept.
+    /// Its fault is being made.
+    Making,
+    /// Its fault was made, and is kept.
     On,
     /// It is being mended, or is over.
     Over,
@@ -49,13 +52,8 @@ pub(super) enum Stage {
 pub(super) enum Wanted {
     /// A step that the plan does not have.
     Step(Box<StepPlan>),
-    /// Another pace of the load: so many times the planned rate, and whether the schedule stands still.
-    Pace {
-        /// Unchanged where `None`.
-        factor: Option<f64>,
-        /// Unchanged where `None`.
-        held: Option<bool>,
-    },
+    /// Another pace of the load: [`Act::Rate`], [`Act::Pause`] or [`Act::Resume`].
+    Pace(Act),
 }
 
 /// The operator of one run.
@@ -64,16 +62,22 @@ pub(super) struct Operator {
     plan: Plan,
     desks: Mutex<BTreeMap<String, watch::Sender<Desk>>>,
     pauses: watch::Sender<Pauses>,
+    /// Whether faults may be asked for that the plan does not have.
+    may_break: bool,
     /// The warm-up is over and the load is not.
     drilling: AtomicBool,
-    /// How many faults were asked for that the plan does not have.
-    ad_hoc: AtomicU32,
+    /// The faults that were asked for and that the plan does not have.
+    ad_hoc: Mutex<Vec<StepPlan>>,
     wanted: mpsc::UnboundedSender<Wanted>,
 }
 
 impl Operator {
     /// Nobody has asked for anything yet. What others are to do comes out of the receiver.
-    pub(super) fn new(recorder: Recorder, plan: Plan) -> (Self, mpsc::UnboundedReceiver<Wanted>) {
+    pub(super) fn new(
+        recorder: Recorder,
+        plan: Plan,
+        may_break: bool,
+    ) -> (Self, mpsc::UnboundedReceiver<Wanted>) {
         let (wanted, receiver) = mpsc::unbounded_channel();
         let desks = plan.steps.iter();
         let desks = desks.map(|s| (s.name.clone(), watch::Sender::new(Desk::default())));
@@ -81,16 +85,17 @@ impl Operator {
             recorder,
             desks: Mutex::new(desks.collect()),
             plan,
+            may_break,
             pauses: watch::Sender::new(Pauses::default()),
             drilling: AtomicBool::new(false),
-            ad_hoc: AtomicU32::new(0),
+            ad_hoc: Mutex::default(),
             wanted,
         };
         (operator, receiver)
     }
 
-    /// Does what is asked, as long as anybody can ask. Never returns.
-    pub(super) async fn serve(&self, acts: Option<mpsc::UnboundedReceiver<Act>>) {
+    /// Does what is asked, as long as anybody can ask.
+    pub(super) async fn serve(&self, acts: Option<mpsc::UnboundedReceiver<Act>>) -> Infallible {
         if let Some(mut acts) = acts {
             while let Some(act) = acts.recv().await {
                 if let Err(why) = self.act(act) {
@@ -100,6 +105,8 @@ impl Operator {
                     });
                 }
             }
+            // Whoever could have let the schedule go on has left.
+            drop(self.want(Wanted::Pace(Act::Resume)));
         }
         std::future::pending().await
     }
@@ -126,7 +133,7 @@ impl Operator {
             .entry(step.to_owned())
             .or_default()
             .send_modify(|desk| {
-                allowed = !(stage == Stage::On && desk.skipped);
+                allowed = !(stage == Stage::Making && desk.skipped);
                 if allowed {
                     desk.stage = stage;
                 }
@@ -164,7 +171,13 @@ impl Operator {
                 Ok(())
             }),
             Act::Heal { ref step } => {
-                if self.is_kept(step) {
+                if matches!(
+                    self.planned(step),
+                    Some(StepPlan {
+                        action: Action::Update { keep: true, .. },
+                        ..
+                    })
+                ) {
                     return Err(format!("{step} is kept: there is nothing to heal"));
                 }
                 self.of_step(act, |desk| {
@@ -174,8 +187,15 @@ impl Operator {
                 })
             }
             Act::Extend { ref step, by_us } => {
-                if !self.is_held(step) {
+                let planned = self.planned(step);
+                if planned.as_ref().is_some_and(|p| p.hold.is_none()) {
                     return Err(format!("{step} has no hold that could be longer"));
+                }
+                // Whoever holds it goes by the limit that it was given.
+                if matches!(planned.map(|p| p.action), Some(Action::Partition { .. })) {
+                    return Err(format!(
+                        "{step}: a partition carries its own time limit, and ends at it"
+                    ));
                 }
                 self.of_step(act, |desk| {
                     on(desk)?;
@@ -183,8 +203,7 @@ impl Operator {
                     Ok(())
                 })
             }
-            Act::Pause => self.pause(true),
-            Act::Resume => self.pause(false),
+            Act::Pause | Act::Resume => self.pause(act),
             Act::Rate { factor } => self.rate(factor),
             Act::Break {
                 action, hold_us, ..
@@ -225,39 +244,20 @@ impl Operator {
         done
     }
 
-    /// Whether what a step changes stays.
-    fn is_kept(&self, step: &str) -> bool {
-        let planned = self.plan.steps.iter().find(|s| s.name == step);
-        planned.is_some_and(|s| matches!(s.action, Action::Update { keep: true, .. }))
+    /// A step of the plan, or one that was asked for.
+    fn planned(&self, step: &str) -> Option<StepPlan> {
+        let ad_hoc = self.ad_hoc.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.plan.steps.iter().chain(&*ad_hoc);
+        all.find(|s| s.name == step).cloned()
     }
 
-    /// Whether a step's fault ends with its hold.
-    fn is_held(&self, step: &str) -> bool {
-        let planned = self.plan.steps.iter().find(|s| s.name == step);
-        planned.is_none_or(|s| s.hold.is_some())
-    }
-
-    fn pause(&self, stands: bool) -> Result<(), String> {
-        let now_us = self.recorder.clock().now_us();
-        let mut changed = false;
-        self.pauses.send_if_modified(|pauses| {
-            changed = if stands {
-                pauses.begin(now_us)
-            } else {
-                pauses.end(now_us)
-            };
-            changed
-        });
-        if !changed {
-            let stands = if stands { "stands still" } else { "goes on" };
-            return Err(format!("the schedule {stands} already"));
+    fn pause(&self, act: Act) -> Result<(), String> {
+        let stands = self.pauses.borrow().since_us().is_some();
+        match (stands, &act) {
+            (true, Act::Pause) => Err("the schedule stands still already".to_owned()),
+            (false, Act::Resume) => Err("the schedule goes on already".to_owned()),
+            _ => self.want(Wanted::Pace(act)),
         }
-        let act = if stands { Act::Pause } else { Act::Resume };
-        self.recorder.record(Event::Operated(act));
-        self.want(Wanted::Pace {
-            factor: None,
-            held: Some(stands),
-        })
     }
 
     fn rate(&self, factor: f64) -> Result<(), String> {
@@ -268,37 +268,54 @@ impl Operator {
                 FACTORS.end()
             ));
         }
-        self.recorder.record(Event::Operated(Act::Rate { factor }));
-        self.want(Wanted::Pace {
-            factor: Some(factor),
-            held: None,
-        })
+        self.want(Wanted::Pace(Act::Rate { factor }))
+    }
+
+    /// The load has another pace: what was asked for is done.
+    pub(super) fn paced(&self, act: Act) {
+        let now_us = self.recorder.clock().now_us();
+        let mut done = true;
+        self.pauses.send_if_modified(|pauses| {
+            match act {
+                Act::Pause => done = pauses.begin(now_us),
+                Act::Resume => done = pauses.end(now_us),
+                _ => return false,
+            }
+            done
+        });
+        if done {
+            self.recorder.record(Event::Operated(act));
+        }
     }
 
     fn ad_hoc(&self, action: Box<Action>, hold_us: i64) -> Result<(), String> {
+        if !self.may_break {
+            return Err("a control run is one without faults".to_owned());
+        }
         fault::may_offer(&self.plan, &action)
             .map_err(|why| format!("{} was not done: {why}", action.name()))?;
-        let step = self.free_name();
-        drop(self.desk(&step));
-        let planned = StepPlan::ad_hoc(&step, &action, hold_us);
+        let planned = {
+            let mut asked = self.ad_hoc.lock().unwrap_or_else(PoisonError::into_inner);
+            let planned = StepPlan::ad_hoc(&self.free_name(asked.len()), &action, hold_us);
+            asked.push(planned.clone());
+            planned
+        };
+        drop(self.desk(&planned.name));
         self.recorder.record(Event::Operated(Act::Break {
-            step,
+            step: planned.name.clone(),
             action,
             hold_us,
         }));
         self.want(Wanted::Step(Box::new(planned)))
     }
 
-    /// A name that no step of the plan has.
-    fn free_name(&self) -> String {
-        let taken: BTreeSet<&str> = self.plan.steps.iter().map(|s| s.name.as_str()).collect();
-        loop {
-            let number = self.ad_hoc.fetch_add(1, Ordering::Relaxed) + 1;
-            let name = format!("adhoc-{number}");
-            if !taken.contains(name.as_str()) {
-                return name;
-            }
+    /// A name for one more than so many, which no step of the plan has.
+    fn free_name(&self, so_many: usize) -> String {
+        let mut name = format!("adhoc-{}", so_many + 1);
+        while self.plan.steps.iter().any(|s| s.name == name) {
+            name.push('x');
         }
+        name
     }
 
     fn want(&self, wanted: Wanted) -> Result<(), String> {
@@ -312,13 +329,14 @@ fn waits(desk: &Desk) -> Result<(), &'static str> {
     match desk.stage {
         Stage::Waiting if desk.skipped => Err("it is skipped already"),
         Stage::Waiting => Ok(()),
-        Stage::On | Stage::Over => Err("its time has come already"),
+        Stage::Making | Stage::On | Stage::Over => Err("its time has come already"),
     }
 }
 
 fn on(desk: &Desk) -> Result<(), &'static str> {
     match desk.stage {
         Stage::On => Ok(()),
+        Stage::Making => Err("its fault is still being made; an abort heals it, too"),
         Stage::Waiting => Err("its fault is not on yet"),
         Stage::Over => Err("its fault is not on any more"),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use crate::load::Repacer;
-use crate::model::{Pace, PaceChange};
+use crate::model::{Act, Pace, PaceChange};
 use crate::scenario::plan::Traffic;
 use crate::timeline::event::Event;
 
@@ -52,6 +52,26 @@ impl Pacing {
 }
 
 impl Bench {
+    /// Does what an operator asks of the pace; nothing for other acts.
+    ///
+    /// # Errors
+    /// Why it cannot be done, in words.
+    pub(super) fn repace_by(&self, act: &Act) -> Result<(), String> {
+        match act {
+            Act::Rate { factor } => self.repace(Some(*factor), None),
+            Act::Pause => self.repace(None, Some(true)),
+            Act::Resume => self.repace(None, Some(false)),
+            Act::Fire { .. }
+            | Act::Skip { .. }
+            | Act::Heal { .. }
+            | Act::Extend { .. }
+            | Act::Note { .. }
+            | Act::Acknowledge
+            | Act::Predict { .. }
+            | Act::Break { .. } => Ok(()),
+        }
+    }
+
     /// Changes the rate of every load to `factor` times the planned one, or holds the schedules where they stand, or lets them
     /// go on; what is not given stays as it is. The change is in the recording before anything goes by it.
     ///

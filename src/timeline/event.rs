@@ -333,7 +333,14 @@ pub enum Event {
         requests_crc: u32,
         /// Records or lines that could not be written.
         lost_records: u64,
+        /// Lines of what an operator did.
+        #[serde(default, skip_serializing_if = "none")]
+        acts: u64,
     },
+}
+
+fn none(acts: &u64) -> bool {
+    *acts == 0
 }
 
 /// The journal's first record: what anyone needs to mend this run from another process.

@@ -54,6 +54,13 @@ pub enum Damage {
         /// Its number there.
         id: u16,
     },
+    /// Lines of what an operator did are missing, or were added.
+    Acts {
+        /// How many were written.
+        acts: u64,
+        /// How many there are.
+        found: u64,
+    },
     /// The recorder itself could not write so many lines or records.
     Lost {
         /// How many.
@@ -80,6 +87,12 @@ impl fmt::Display for Damage {
                     NameTable::Version => "version",
                 };
                 write!(f, "requests.bin: {table} {id} has no name in the journal")
+            }
+            Self::Acts { acts, found } => {
+                write!(
+                    f,
+                    "an operator acted {acts} times, and {found} of that are there"
+                )
             }
             Self::Lost { records } => {
                 write!(

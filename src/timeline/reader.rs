@@ -84,9 +84,9 @@ impl Recording {
             entries,
             mut damage,
         } = Journal::read(&dir.journal())?;
-        let found = requests_file::read(&dir.requests())?;
+        let requests_found = requests_file::read(&dir.requests())?;
         damage.extend(
-            found
+            requests_found
                 .damage
                 .iter()
                 .map(|why| Damage::Requests { why: why.clone() }),
@@ -107,17 +107,23 @@ impl Recording {
                 requests,
                 requests_crc,
                 lost_records,
+                acts,
             } = entry.event
             {
                 closed = true;
-                damage.extend(found.differs(requests, requests_crc));
+                let is_act = |e: &&Entry| matches!(e.event, Event::Operated(_));
+                let found = entries.iter().filter(is_act).count() as u64;
+                if found != acts {
+                    damage.push(Damage::Acts { acts, found });
+                }
+                damage.extend(requests_found.differs(requests, requests_crc));
                 if lost_records > 0 {
                     let records = lost_records;
                     damage.push(Damage::Lost { records });
                 }
             }
         }
-        let mut requests = found.records;
+        let mut requests = requests_found.records;
         requests.sort_by_key(|r| (r.due_us, r.n, r.request, r.journey));
         names.check(&requests, &mut damage);
         Ok(Self {

@@ -195,7 +195,10 @@ impl Inner {
         let at_us = at_us.unwrap_or_else(|| self.clock.now_us());
         let seq = queue.seq + 1;
         match encode(seq, at_us, &event) {
-            Ok(line) => queue.line(line),
+            Ok(line) => {
+                queue.acts += u64::from(matches!(event, Event::Operated(_)));
+                queue.line(line);
+            }
             Err(e) => {
                 let error = TimelineError::write(&self.journal, e.into());
                 self.shared.fail(error);

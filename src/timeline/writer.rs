@@ -39,6 +39,8 @@ pub(super) struct Queue {
     acks: Vec<Ack>,
     /// Records given up because the disk is too slow.
     overrun: u64,
+    /// Lines of what an operator did.
+    pub(super) acts: u64,
     ending: Option<Ending>,
 }
 
@@ -125,6 +127,7 @@ impl Shared {
         let rest = Queue {
             seq: queue.seq,
             overrun: queue.overrun,
+            acts: queue.acts,
             ending: queue.ending,
             ..Queue::default()
         };
@@ -260,6 +263,7 @@ impl Writer {
             requests: self.written,
             requests_crc: self.crc,
             lost_records: self.lost + batch.overrun,
+            acts: batch.acts,
         };
         match encode(batch.seq + 1, at_us, &closed) {
             Ok(line) => self.write_lines(&[line], shared),

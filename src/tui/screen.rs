@@ -75,7 +75,12 @@ impl Screen {
             // Nothing can be done about a terminal that takes no orders, nor said on it.
             let _ = terminal::disable_raw_mode();
             if let Ok(mut tty) = terminal_out() {
-                let _ = execute!(tty, terminal::LeaveAlternateScreen, cursor::Show);
+                let _ = execute!(
+                    tty,
+                    event::DisableBracketedPaste,
+                    terminal::LeaveAlternateScreen,
+                    cursor::Show
+                );
             }
         }
     }
@@ -98,6 +103,7 @@ impl Screen {
         execute!(
             terminal_out()?,
             terminal::EnterAlternateScreen,
+            event::EnableBracketedPaste,
             cursor::Hide
         )
     }
@@ -222,11 +228,16 @@ impl Session {
                 if !event::poll(Duration::from_micros(left))? {
                     break;
                 }
-                if let Event::Key(key) = event::read()?
-                    && key.kind != KeyEventKind::Release
-                    && matches!(self.key(key, clock.now_us()), Done::Left)
-                {
-                    return Ok(Shown::Left);
+                match event::read()? {
+                    Event::Key(key)
+                        if key.kind != KeyEventKind::Release
+                            && matches!(self.key(key, clock.now_us()), Done::Left) =>
+                    {
+                        return Ok(Shown::Left);
+                    }
+                    // As a whole, or its letters would be keys.
+                    Event::Paste(text) => self.chrome.operating.paste(&text),
+                    _ => {}
                 }
             }
         }

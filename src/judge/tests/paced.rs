@@ -46,22 +46,15 @@ fn judged(changes: &[PaceChange]) -> Judgement {
 const MID: i64 = ZERO + 10 * S;
 
 #[test]
-fn a_raised_or_held_rate_is_no_doubt() {
-    for changes in [
-        vec![change(MID, 2.0, false)],
-        vec![change(MID, 1.0, true), change(MID + 5 * S, 1.0, false)],
-        vec![change(MID, 1.5, true), change(MID + 5 * S, 1.0, false)],
-        // As planned again before anything counts.
-        vec![change(STARTED, 0.1, false), change(ZERO, 1.0, false)],
-    ] {
-        let j = judged(&changes);
-        assert_eq!(
-            (j.verdict, codes(&j)),
-            (Verdict::Pass, vec![]),
-            "{:#?}",
-            j.reasons
-        );
-    }
+fn what_was_as_planned_again_before_anything_counts_is_no_doubt() {
+    let j = judged(&[change(STARTED, 0.1, false), change(ZERO, 1.0, false)]);
+    let nothing: Vec<&str> = vec![];
+    assert_eq!(
+        (j.verdict, codes(&j)),
+        (Verdict::Pass, nothing),
+        "{:#?}",
+        j.reasons
+    );
 }
 
 #[test]
@@ -74,16 +67,16 @@ fn figures_go_by_the_rate_that_was_asked() {
 }
 
 #[test]
-fn a_lowered_rate_is_at_best_inconclusive_and_a_miss_stays_one() {
+fn a_rate_changed_by_hand_is_at_best_inconclusive_and_a_miss_stays_one() {
     let lowered = [change(MID, 0.5, false)];
     let j = judged(&lowered);
     assert_eq!(
         (j.verdict, codes(&j)),
-        (Verdict::Inconclusive, vec!["rate_lowered"])
+        (Verdict::Inconclusive, vec!["pace_changed"])
     );
     assert_eq!(
         j.reasons[0].message,
-        "the rate was lowered to 50 % by hand from +10.0 s on: what was promised was not asked of the system"
+        "the load was at 50 % of its rate, by hand, from +10.0 s on: what was promised was not asked of the system"
     );
     let (plan, script) = drilled(&lowered);
     let missed = script.between(KILLED, KILLED + 10 * S, refuse).recording();
@@ -97,15 +90,15 @@ fn a_lowered_rate_is_at_best_inconclusive_and_a_miss_stays_one() {
         change(MID + 3 * S, 1.0, false),
     ]);
     let told: Vec<_> = j.reasons.iter().map(|r| r.message.as_str()).collect();
-    assert_eq!(codes(&j), ["rate_lowered"; 2]);
-    assert!(
-        told[0].contains("to 25 % by hand from +0.0 s to +11.0 s:"),
-        "{told:?}"
-    );
-    assert!(
-        told[1].contains("to 0 % by hand from +12.0 s to +13.0 s:"),
-        "{told:?}"
-    );
+    assert_eq!(codes(&j), ["pace_changed"; 4]);
+    for (told, wanted) in told.iter().zip([
+        "at 25 % of its rate, by hand, from +0.0 s to +10.0 s:",
+        "at 25 % of its rate, its schedule held, by hand, from +10.0 s to +11.0 s:",
+        "at 300 % of its rate, by hand, from +11.0 s to +12.0 s:",
+        "at 0 % of its rate, by hand, from +12.0 s to +13.0 s:",
+    ]) {
+        assert!(told.contains(wanted), "{told}");
+    }
 }
 
 #[test]

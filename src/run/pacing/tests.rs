@@ -119,7 +119,7 @@ impl Drill {
             victims: Default::default(),
             guarded: Default::default(),
             taken: Default::default(),
-            operator: Arc::new(Operator::new(recorder.clone(), plan.clone()).0),
+            operator: Arc::new(Operator::new(recorder.clone(), plan.clone(), true).0),
             alerts: observers.await.unwrap().alerts(),
             engine: broadcast::channel(16).0,
             aborted: CancellationToken::new(),
@@ -243,11 +243,7 @@ async fn a_raised_and_held_rate_is_what_is_asked_and_no_doubt() {
     let changes = done.recording.entries.iter();
     let changes = changes.filter(|e| matches!(e.event, Event::Repaced(_)));
     assert_eq!(changes.count(), 3);
-    assert!(
-        !done.codes().contains(&"rate_lowered"),
-        "{:?}",
-        done.judgement.reasons
-    );
+    assert_eq!(done.codes(), ["pace_changed"; 2]);
     assert_eq!(done.judgement.objectives[0].verdict, Verdict::Pass);
 }
 
@@ -261,12 +257,12 @@ async fn a_lowered_rate_is_a_doubt() {
         .judgement
         .reasons
         .iter()
-        .find(|r| r.code == "rate_lowered");
+        .find(|r| r.code == "pace_changed");
     assert!(
         reason
             .unwrap()
             .message
-            .contains("to 50 % by hand from +20.0 s on")
+            .contains("at 50 % of its rate, by hand, from +20.0 s on")
     );
 }
 

@@ -172,7 +172,7 @@ async fn triggered(bench: &Bench, step: &StepPlan) -> Result<(), Undone> {
         come = time => come?,
     }
     // Both may come at the same moment.
-    if bench.operator.enter(&step.name, Stage::On) {
+    if bench.operator.enter(&step.name, Stage::Making) {
         Ok(())
     } else {
         Err(skipped())

@@ -119,6 +119,8 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     if bench.aborted.is_cancelled() {
         return Some(fault.due(step));
     }
+    bench.operator.enter(name, Stage::On);
+    let mut desk = bench.operator.desk(name);
     let patience = fault::patience(&step.action, &fault.prepared, error.is_some());
     let until = bench.now_us() + micros(patience);
     while !effects.awaited.is_empty() {
@@ -126,6 +128,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
             Some(seen) = next(&mut engine) => effects.confirm(bench, name, &seen),
             () = bench.until(until) => break,
             () = bench.aborted.cancelled() => return Some(fault.due(step)),
+            Ok(_) = desk.wait_for(|desk| desk.healed) => break,
         }
     }
     for missing in &effects.awaited {

@@ -51,6 +51,15 @@ impl Operating {
         }
     }
 
+    /// Text from elsewhere: nothing but text, and only where text is asked for.
+    pub(super) fn paste(&mut self, text: &str) {
+        if let Some(Prompt::Line(line)) = &mut self.prompt {
+            let room = LONGEST.saturating_sub(line.text.chars().count());
+            line.text
+                .extend(text.replace(char::is_control, " ").chars().take(room));
+        }
+    }
+
     /// What a key comes to at this moment (µs, of any clock that does not stand still).
     pub(super) fn key(&mut self, key: KeyEvent, state: &State, now_us: i64) -> Key {
         match self.prompt.take() {
@@ -118,7 +127,7 @@ impl Operating {
     fn sure(&mut self, mut sure: Sure, key: KeyEvent, now_us: i64) -> Key {
         let answer = match key.code {
             KeyCode::Char(letter) if letter == sure.key => sure.press(now_us),
-            KeyCode::Char('y') => sure.yes(),
+            KeyCode::Char('y') => sure.confirm(now_us),
             KeyCode::Tab => {
                 sure.another();
                 Answer::Open

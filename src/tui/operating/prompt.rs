@@ -8,6 +8,8 @@ use crate::model::{Act, Action};
 const HOLD_US: i64 = 1_000_000;
 /// The longest time from one repetition of a key that is held down to the next: a keyboard's first takes half a second.
 const REPEAT_US: i64 = 800_000;
+/// Nobody has read a question before so long.
+const READ_US: i64 = 400_000;
 /// After so long a question that nobody answered is no longer asked.
 const PATIENCE_US: i64 = 15_000_000;
 /// By how much a fault is kept longer.
@@ -120,8 +122,16 @@ impl Sure {
         now_us - last > PATIENCE_US
     }
 
-    /// It is meant.
-    pub(in crate::tui) fn yes(&self) -> Answer {
+    /// Somebody says that it is meant: not by a key of a word that was being typed when it was asked.
+    pub(in crate::tui) fn confirm(&self, now_us: i64) -> Answer {
+        if now_us - self.since_us < READ_US {
+            Answer::Open
+        } else {
+            self.yes()
+        }
+    }
+
+    fn yes(&self) -> Answer {
         let step = self.step().to_owned();
         let micros = |length: Duration| i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
         Answer::Yes(match &self.deed {

@@ -23,17 +23,17 @@ fn press(code: KeyCode) -> KeyEvent {
     KeyEvent::new(code, KeyModifiers::NONE)
 }
 
-/// What the last of these keys comes to.
+/// What the last of these keys comes to, each half a second after the one before.
 fn typed(operating: &mut Operating, state: &State, keys: &str) -> Key {
     let mut last = Key::Other;
-    for letter in keys.chars() {
+    for (tick, letter) in (0..).zip(keys.chars()) {
         let code = match letter {
             '\n' => KeyCode::Enter,
             '\t' => KeyCode::Tab,
             '\u{1b}' => KeyCode::Esc,
             letter => KeyCode::Char(letter),
         };
-        last = operating.key(press(code), state, 0);
+        last = operating.key(press(code), state, tick * S / 2);
     }
     last
 }
@@ -62,8 +62,8 @@ fn nothing_that_could_do_harm_is_done_by_one_key() {
         assert_eq!(typed(&mut operating, state, key), Key::Taken);
         assert_eq!(typed(&mut operating, state, "x"), Key::Taken);
         assert!(operating.prompt.is_none(), "another key is a no");
-        assert_eq!(typed(&mut operating, state, key), Key::Taken);
-        assert_eq!(typed(&mut operating, state, "y"), Key::Act(act));
+        let confirmed = format!("{key}y");
+        assert_eq!(typed(&mut operating, state, &confirmed), Key::Act(act));
         assert!(operating.prompt.is_none());
     }
 }
@@ -138,10 +138,9 @@ fn a_fault_is_chosen_from_what_the_stack_supports() {
     ] {
         operating.key(press(code), &state, 0);
     }
-    typed(&mut operating, &state, "*++-\n");
     let Key::Act(Act::Break {
         action, hold_us, ..
-    }) = typed(&mut operating, &state, "y")
+    }) = typed(&mut operating, &state, "*++-\ny")
     else {
         panic!("{operating:?}");
     };
@@ -156,6 +155,27 @@ fn a_fault_is_chosen_from_what_the_stack_supports() {
         "{action:?}"
     );
     assert_eq!(hold_us, 15 * S);
+}
+
+#[test]
+fn a_word_that_is_typed_on_is_no_answer() {
+    let state = state(ZERO + S);
+    let mut operating = Operating::default();
+    for (tick, letter) in (0..).zip("verify".chars()) {
+        let key = press(KeyCode::Char(letter));
+        let done = operating.key(key, &state, tick * S / 10);
+        assert!(!matches!(done, Key::Act(_)), "{letter}: {done:?}");
+    }
+    operating.prompt = None;
+    operating.paste("fyp");
+    assert!(operating.prompt.is_none());
+    typed(&mut operating, &state, "n");
+    operating.paste("two\nlines");
+    let text = "two lines".to_owned();
+    assert_eq!(
+        typed(&mut operating, &state, "\n"),
+        Key::Act(Act::Note { text })
+    );
 }
 
 #[test]

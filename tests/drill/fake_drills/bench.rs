@@ -42,6 +42,8 @@ pub(crate) struct FakeDrill {
     pub(crate) interrupt: Interrupt,
     /// What an operator does, and how long after the run's zero.
     pub(crate) acts: Vec<(Duration, Act)>,
+    /// After the last of that nobody is there any more.
+    pub(crate) deserted: bool,
     /// Which calls of the stack hang, fail badly or come late.
     pub(crate) moods: Option<Moods>,
     /// Where the user's own commands run.
@@ -104,6 +106,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             keep_stack: false,
             interrupt: Interrupt::default(),
             acts: Vec::new(),
+            deserted: false,
             moods: None,
             scenario_dir: PathBuf::from("/nowhere"),
             wall_ns: None,
@@ -183,6 +186,7 @@ recovery: {{ settle: 2s, bad: 0 }}
                 drop(asks.send(act));
             });
         }
+        let staying = (!self.deserted).then_some(asks);
         let ended = conduct(Order {
             plan: self.plan.clone(),
             dir: dir.clone(),
@@ -198,6 +202,7 @@ recovery: {{ settle: 2s, bad: 0 }}
             acts: Some(acts),
         })
         .await;
+        drop(staying);
         let recording = Recording::read(dir.path()).unwrap();
         Drilled {
             judgement: judge::judge(&self.plan, &recording),

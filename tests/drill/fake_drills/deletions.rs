@@ -12,10 +12,30 @@ use serde_json::Value;
 use super::bench::{Drilled, FakeDrill, LOSE_ONE};
 
 /// Kinds of lines that no promise of these drills rests on.
-const NOT_EVIDENCE: [&str; 5] = ["phase", "note", "engine", "heal_begins", "skew"];
+const NOT_EVIDENCE: [&str; 4] = ["phase", "note", "engine", "skew"];
 
 /// What the callers of a good drill do not reach.
 const STOP: &str = "stop_when: { bad_share: 50%, for: 3s }\n";
+
+/// Nothing that any guard keeps from being made.
+const EASY: &str = "
+steps:
+  - { name: more, at: 4s, scale: { target: backend, replicas: 4 }, hold: 2s }
+objectives: { availability: { at_least: 95% } }
+";
+
+/// A fault that the scenario does not have.
+fn kill() -> Act {
+    Act::Break {
+        step: String::new(),
+        action: Box::new(Action::Kill {
+            target: "backend".to_owned(),
+            take: Take::Count(1),
+            signal: Signal::SigKill,
+        }),
+        hold_us: 2_000_000,
+    }
+}
 
 /// The kind of event of a journal line.
 fn kind(line: &str) -> String {
@@ -127,19 +147,19 @@ async fn a_recording_that_is_no_pass_does_not_become_one() {
         .with(at(20), Act::Rate { factor: 0.5 })
         .with(at(24), Act::Rate { factor: 1.5 });
     // On top of the step's own fault, so that neither can be told from the other.
-    let overlapped = FakeDrill::new(LOSE_ONE).with(
-        at(13),
-        Act::Break {
-            step: String::new(),
-            action: Box::new(Action::Kill {
-                target: "backend".to_owned(),
-                take: Take::Count(1),
-                signal: Signal::SigKill,
-            }),
-            hold_us: 2_000_000,
+    let overlapped = FakeDrill::new(LOSE_ONE).with(at(13), kill());
+    let extended = FakeDrill::new(LOSE_ONE).with(
+        at(14),
+        Act::Extend {
+            step: step(),
+            by_us: 3_000_000,
         },
     );
+    let refused =
+        FakeDrill::new(&format!("guards: {{ keep_healthy: 3 }}\n{EASY}")).with(at(20), kill());
     for (drill, verdict) in [
+        (extended, Verdict::Inconclusive),
+        (refused, Verdict::Inconclusive),
         (skipped, Verdict::Inconclusive),
         (healed_early, Verdict::Inconclusive),
         (eased, Verdict::Inconclusive),

@@ -151,6 +151,14 @@ impl Terminal {
         (&*self.master).write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Says yes until this is shown: at first nobody can have read the question.
+    pub(super) fn confirms(&self, words: &str) {
+        until(words, || {
+            self.press("y");
+            self.text().contains(words)
+        });
+    }
+
     pub(super) fn resize(&self, columns: u16, rows: u16) {
         self.seen
             .screen

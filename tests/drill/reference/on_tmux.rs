@@ -66,6 +66,14 @@ impl Tmux {
         self.press(&["Enter"]);
     }
 
+    /// Says yes until nothing is asked any more: at first nobody can have read the question.
+    fn confirms(&self) {
+        until("an answer to be taken", || {
+            self.press(&["y"]);
+            !self.ask(&["capture-pane", "-p"]).contains("[y] or hold")
+        });
+    }
+
     /// Waits for these words, and keeps the screen that has them.
     fn shows(&self, name: &str, words: &str) -> String {
         let mut screen = String::new();
@@ -100,7 +108,7 @@ fn a_game_day_in_tmux() {
     tmux.shows("2-predicted", "predicted: 1.00 s, 0 lost, BackendDown");
     tmux.press(&["f"]);
     tmux.shows("3-asked", "FIRE lose-one now");
-    tmux.press(&["y"]);
+    tmux.confirms();
     let screen = tmux.shows("4-fired", "1 FAULT ON");
     assert!(
         screen.contains("BROKEN   lose-one  kill backend/"),
@@ -113,14 +121,14 @@ fn a_game_day_in_tmux() {
     tmux.shows("7-pending", "BackendDown pending");
     tmux.press(&["h"]);
     tmux.shows("8-heal", "HEAL lose-one now");
-    tmux.press(&["y"]);
+    tmux.confirms();
     tmux.shows("9-healed", "all whole");
     // Another one, of which the scenario knows nothing, and which the abort is to heal.
     tmux.press(&["a"]);
     tmux.shows("10-menu", "Break ad hoc");
     tmux.press(&["Enter"]);
     tmux.shows("11-armed", "BREAK: ");
-    tmux.press(&["y"]);
+    tmux.confirms();
     tmux.shows("12-broken-ad-hoc", "BROKEN   adhoc-1");
     tmux.press(&["A"]);
     let screen = tmux.shows("13-aborted", "over: [q] shows the report");
