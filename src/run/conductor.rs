@@ -418,7 +418,7 @@ async fn load_and_break(
                     }
                     Wanted::Pace(act) => match bench.repace_by(&act) {
                         Ok(()) => bench.operator.paced(act),
-                        Err(text) => recorder.record(Event::Note { level: Level::Warning, text }),
+                        Err(why) => bench.operator.unpaced(why),
                     },
                 },
                 () = &mut waited, if going_on => break,

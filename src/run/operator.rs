@@ -62,6 +62,8 @@ pub(super) struct Operator {
     plan: Plan,
     desks: Mutex<BTreeMap<String, watch::Sender<Desk>>>,
     pauses: watch::Sender<Pauses>,
+    /// Whether it was asked last to stand still, done or not.
+    stands: AtomicBool,
     /// Whether faults may be asked for that the plan does not have.
     may_break: bool,
     /// The warm-up is over and the load is not.
@@ -87,6 +89,7 @@ impl Operator {
             plan,
             may_break,
             pauses: watch::Sender::new(Pauses::default()),
+            stands: AtomicBool::new(false),
             drilling: AtomicBool::new(false),
             ad_hoc: Mutex::default(),
             wanted,
@@ -105,8 +108,10 @@ impl Operator {
                     });
                 }
             }
-            // Whoever could have let the schedule go on has left.
-            drop(self.want(Wanted::Pace(Act::Resume)));
+            // Whoever could have let the schedule go on has left. Of a drill that is over nobody wants to know.
+            if self.stands.load(Ordering::Relaxed) {
+                drop(self.want(Wanted::Pace(Act::Resume)));
+            }
         }
         std::future::pending().await
     }
@@ -252,12 +257,22 @@ impl Operator {
     }
 
     fn pause(&self, act: Act) -> Result<(), String> {
-        let stands = self.pauses.borrow().since_us().is_some();
-        match (stands, &act) {
-            (true, Act::Pause) => Err("the schedule stands still already".to_owned()),
-            (false, Act::Resume) => Err("the schedule goes on already".to_owned()),
-            _ => self.want(Wanted::Pace(act)),
+        let stand = act == Act::Pause;
+        if self.stands.swap(stand, Ordering::Relaxed) == stand {
+            let does = if stand { "stands still" } else { "goes on" };
+            return Err(format!("the schedule {does} already"));
         }
+        self.want(Wanted::Pace(act))
+    }
+
+    /// What was asked of the pace could not be done.
+    pub(super) fn unpaced(&self, why: String) {
+        let stands = self.pauses.borrow().since_us().is_some();
+        self.stands.store(stands, Ordering::Relaxed);
+        self.recorder.record(Event::Note {
+            level: Level::Warning,
+            text: why,
+        });
     }
 
     fn rate(&self, factor: f64) -> Result<(), String> {

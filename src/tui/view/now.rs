@@ -46,7 +46,7 @@ fn broken(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
                 let shown = if whole - healed < SHOWN_US {
                     "verified".to_owned()
                 } else {
-                    format!("verified in {}", length(whole - at))
+                    format!("proven in {}", length(whole - at))
                 };
                 format!(
                     "nothing; ended by {by}, healed in {}, {shown}",

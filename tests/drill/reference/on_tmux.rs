@@ -75,14 +75,13 @@ impl Tmux {
     }
 
     /// Waits for these words, and keeps the screen that has them.
-    fn shows(&self, name: &str, words: &str) -> String {
+    fn shows(&self, name: &str, words: &str) {
         let mut screen = String::new();
         until(&format!("`{words}`, for {name}"), || {
             screen = self.ask(&["capture-pane", "-p"]);
             screen.contains(words)
         });
         fs::write(self.screens.join(format!("{name}.txt")), &screen).unwrap();
-        screen
     }
 }
 
@@ -109,11 +108,8 @@ fn a_game_day_in_tmux() {
     tmux.press(&["f"]);
     tmux.shows("3-asked", "FIRE lose-one now");
     tmux.confirms();
-    let screen = tmux.shows("4-fired", "1 FAULT ON");
-    assert!(
-        screen.contains("BROKEN   lose-one  kill backend/"),
-        "{screen}"
-    );
+    tmux.shows("4-fired", "BROKEN   lose-one  kill backend/");
+    tmux.shows("4-fired", "1 FAULT ON");
     tmux.press(&["n"]);
     tmux.say("nginx still sends to it?");
     tmux.shows("5-noted", "note: \"nginx still sends to it?\"");
@@ -131,11 +127,8 @@ fn a_game_day_in_tmux() {
     tmux.confirms();
     tmux.shows("12-broken-ad-hoc", "BROKEN   adhoc-1");
     tmux.press(&["A"]);
-    let screen = tmux.shows("13-aborted", "over: [q] shows the report");
-    assert!(
-        screen.contains("ended by firedrill abort, healed in"),
-        "{screen}"
-    );
+    tmux.shows("13-aborted", "ended by firedrill abort, healed in");
+    tmux.shows("13-aborted", "over: [q] shows the report");
     tmux.press(&["q"]);
     tmux.shows("14-report", "exit code 3");
 
