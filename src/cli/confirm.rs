@@ -1,4 +1,4 @@
-//! Asking before a stack is broken that firedrill did not start.
+//! Asking before anything is broken that firedrill did not start.
 
 use std::fmt::Write;
 use std::io::{BufRead, IsTerminal};
@@ -9,8 +9,8 @@ use super::args::Run;
 use super::context::asking;
 use super::exit::Exit;
 use super::surface::Surface;
-use crate::fault::{Known, Shield, choose, outline};
-use crate::model::{Component, StackSpec};
+use crate::fault::{Known, Shield, chosen, outline};
+use crate::model::{Component, ManagerSpec, StackSpec};
 use crate::scenario::plan::{Plan, StepPlan};
 use crate::stack::{self, Stack};
 
@@ -23,10 +23,14 @@ const ASKED: Duration = Duration::from_secs(30);
 /// [`Exit::Usage`] where nobody can be asked or the answer is anything else, [`Exit::Inconclusive`] where the stack does not
 /// say what would be hit. Nothing was touched.
 pub(super) fn confirm(surface: &Surface, args: &Run, file: &Path, plan: &Plan) -> Result<(), Exit> {
-    let what = format!(
-        "{}: firedrill did not start this stack and will break it",
-        file.display()
-    );
+    let doing = match &plan.stack {
+        StackSpec::Swarm(_) => "firedrill did not make this cluster and will touch its nodes",
+        StackSpec::External(_)
+        | StackSpec::Compose(_)
+        | StackSpec::Process(_)
+        | StackSpec::Fake(_) => "firedrill did not start this stack and will break it",
+    };
+    let what = format!("{}: {doing}", file.display());
     if !std::io::stdin().is_terminal() {
         surface.talk(&format!("error: {what}; confirm with --yes"));
         return Err(Exit::Usage);
@@ -67,6 +71,11 @@ fn named(plan: &Plan) -> (&'static str, &str) {
     match &plan.stack {
         StackSpec::External(e) => match &e.compose_project {
             Some(project) => ("project", project),
+            None => ("scenario", &plan.name),
+        },
+        StackSpec::Swarm(s) => match &s.manager {
+            Some(ManagerSpec::At { address, .. }) => ("manager", address),
+            Some(ManagerSpec::Context(name)) => ("context", name),
             None => ("scenario", &plan.name),
         },
         StackSpec::Compose(_) | StackSpec::Process(_) | StackSpec::Fake(_) => {
@@ -138,19 +147,17 @@ fn now(step: &StepPlan, plan: &Plan, seen: &Seen) -> Option<String> {
         .filter(|c| c.id.service == target)
         .collect();
     let name = |c: &Component| format!("{} ({})", c.id, c.name);
-    let Some(take) = step.action.take() else {
-        let names: Vec<String> = of.into_iter().map(name).collect();
-        return Some(names.join(", "));
-    };
-    let chosen = choose(
-        &step.name,
-        target,
-        take,
+    let chosen = chosen(
+        step,
         &seen.components,
         plan.seed,
         &plan.guards,
         &seen.shield,
     );
+    let Some(chosen) = chosen else {
+        let names: Vec<String> = of.into_iter().map(name).collect();
+        return Some(names.join(", "));
+    };
     Some(match chosen {
         Ok(ids) => {
             let taken = |c: &&Component| ids.contains(&c.id);

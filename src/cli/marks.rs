@@ -173,8 +173,8 @@ fn owed(stray: &Stray) -> Vec<Owed> {
         undo: tag.undo.clone(),
     });
     owed.extend(tags);
-    if takes_down && stray.things.is_empty() {
-        // Nothing of the stack is there any more, so nothing of it is broken.
+    if takes_down && stray.things.is_empty() && !stray.stands {
+        // Nothing of what it is about is there any more, so nothing of it is broken.
         owed.retain(|o| matches!(o.undo, Undo::Http { .. } | Undo::Command { .. }));
     }
     owed

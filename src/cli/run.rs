@@ -130,8 +130,20 @@ fn allowed(
         ));
         return Err(Exit::Usage);
     }
-    let breaks = selection(args).dispatches_any(plan);
-    if matches!(plan.stack, StackSpec::External(_)) && breaks && !args.carry.yes {
+    let selection = selection(args);
+    // Of a cluster only the nodes are somebody else's: what runs there is the run's own.
+    let theirs = match &plan.stack {
+        StackSpec::External(_) => selection.dispatches_any(plan),
+        StackSpec::Swarm(_)
+        | StackSpec::Compose(_)
+        | StackSpec::Process(_)
+        | StackSpec::Fake(_) => {
+            let left_in = plan.steps.iter();
+            let mut left_in = left_in.filter(|s| selection.leaves_out(&s.name).is_none());
+            left_in.any(|s| plan.stack.is_foreign_to(&s.action))
+        }
+    };
+    if theirs && !args.carry.yes {
         confirm(surface, args, file, plan)?;
     }
     Ok(scenario)
@@ -459,14 +471,15 @@ fn secret_names(variables: &[Variable]) -> Vec<String> {
 fn guardian(stack: &StackSpec, context: &StackContext, dir: &RunDir) -> Option<GuardianCommand> {
     match stack {
         StackSpec::Fake(_) => None,
-        StackSpec::Process(_) | StackSpec::Compose(_) | StackSpec::External(_) => {
-            Some(GuardianCommand {
-                program: context.firedrill.clone(),
-                arguments: vec!["guard".into(), context.run_dir.clone().into()],
-                log: dir.run_log(),
-                watching: WATCHING.to_owned(),
-                over: OVER.to_vec(),
-            })
-        }
+        StackSpec::Process(_)
+        | StackSpec::Compose(_)
+        | StackSpec::Swarm(_)
+        | StackSpec::External(_) => Some(GuardianCommand {
+            program: context.firedrill.clone(),
+            arguments: vec!["guard".into(), context.run_dir.clone().into()],
+            log: dir.run_log(),
+            watching: WATCHING.to_owned(),
+            over: OVER.to_vec(),
+        }),
     }
 }

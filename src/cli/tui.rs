@@ -1,8 +1,10 @@
 //! `tui`, `replay`, and the screen that `run` puts up.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use crate::tui::{Palette, Screen, Source, Start, Theme, TuiError, terminal_out};
 
 /// How long before a step a replay begins that is to show it.
 const BEFORE_US: i64 = 3_000_000;
-/// From one look to the next whether the screen is still there.
+/// From one look to the next whether a signal came.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) fn tui(surface: &Surface, args: Tui) -> Exit {
@@ -192,6 +194,8 @@ fn theme(surface: &Surface) -> Theme {
 pub(super) struct GameDay {
     screen: Screen,
     thread: JoinHandle<Result<(), TuiError>>,
+    /// Hung up when the thread ends, however it does.
+    over: Receiver<Infallible>,
 }
 
 /// Lines that are not said as long as the screen is up, however it ends.
@@ -245,27 +249,30 @@ impl GameDay {
             quiet,
         };
         let showing = screen.clone();
+        let (ends, over) = channel();
         let thread = thread::Builder::new()
             .name("firedrill-screen".to_owned())
             .spawn(move || {
-                let _until_it_ends = held_back;
+                let _until_it_ends = (ends, held_back);
                 showing.show(source, theme).map(|_| ())
             })?;
-        Ok(Self { screen, thread })
+        Ok(Self {
+            screen,
+            thread,
+            over,
+        })
     }
 
     /// Takes it down: at once, or where it `stays` once the person at the keys has left it or a signal came.
     pub(super) fn finish(self, surface: &Surface, signals: &Signals, stays: bool) {
         let ended = || signals.again() || signals.heard().is_some_and(|by| by != ABORT);
-        while stays && !ended() && !self.thread.is_finished() {
-            thread::sleep(LOOK);
-        }
+        while stays && !ended() && !self.ends_within(LOOK) {}
         self.screen.stop();
-        if !self.ends() {
+        if !self.ends_within(ENDING) {
             // A terminal that was stopped (Ctrl-S) takes no more, and the report must not wait for it.
             self.screen.free();
         }
-        if !self.ends() {
+        if !self.ends_within(ENDING) {
             return surface
                 .talk("warning: the terminal takes nothing, and keeps the game day's screen");
         }
@@ -277,15 +284,8 @@ impl GameDay {
         }
     }
 
-    /// Whether its thread ends soon.
-    fn ends(&self) -> bool {
-        let looks = ENDING.as_millis() / LOOK.as_millis();
-        for _ in 0..looks {
-            if self.thread.is_finished() {
-                return true;
-            }
-            thread::sleep(LOOK);
-        }
-        self.thread.is_finished()
+    /// Whether its thread ends within so long.
+    fn ends_within(&self, patience: Duration) -> bool {
+        self.over.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
     }
 }

@@ -77,6 +77,14 @@ fn same(run: &Opened, stack: &StackSpec, scenario_dir: &Path) -> bool {
     {
         return one.compose_project == other.compose_project;
     }
+    // One cluster is one stack, whatever is deployed on it: what one run leaves broken breaks the next one's drill.
+    if let (StackSpec::Swarm(one), StackSpec::Swarm(other)) = (&run.stack, stack) {
+        return match (&one.machines, &other.machines) {
+            (Some(one), Some(other)) => one.name == other.name,
+            (None, None) => one.manager == other.manager,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+    }
     run.stack == *stack && Path::new(&run.scenario_dir) == scenario_dir
 }
 
@@ -85,7 +93,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::{ExternalSpec, Template};
+    use crate::model::{ExternalSpec, MachinesSpec, SwarmSpec, Template};
 
     #[test]
     fn a_project_is_the_same_stack_whatever_else_a_scenario_says_of_it() {
@@ -108,5 +116,31 @@ mod tests {
         let addresses = run(external(None, "a:1"));
         assert!(!same(&addresses, &external(None, "a:1"), there));
         assert!(same(&addresses, &external(None, "a:1"), Path::new("/here")));
+    }
+
+    #[test]
+    fn a_cluster_is_the_same_stack_whatever_is_deployed_on_it() {
+        let on = |cluster: &str, file: &str| {
+            StackSpec::Swarm(Box::new(SwarmSpec {
+                file: file.into(),
+                env: BTreeMap::new(),
+                images: Vec::new(),
+                machines: Some(MachinesSpec {
+                    file: "cluster.yml".into(),
+                    name: cluster.to_owned(),
+                    env: BTreeMap::new(),
+                    keep: true,
+                }),
+                manager: None,
+                outside: None,
+                ready: None,
+                services: Vec::new(),
+                global: Vec::new(),
+            }))
+        };
+        let run = Opened::on(on("drill", "shop.yml"));
+        let here = Path::new("/here");
+        assert!(same(&run, &on("drill", "bank.yml"), here));
+        assert!(!same(&run, &on("other", "shop.yml"), here));
     }
 }

@@ -4,9 +4,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::nodes;
 use super::shield::Shield;
-use crate::model::{Component, ComponentId, RunState, Take};
-use crate::scenario::plan::Guards;
+use crate::model::{Action, Component, ComponentId, RunState, Take};
+use crate::scenario::plan::{Guards, StepPlan};
 
 /// Why a step takes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +45,103 @@ pub enum Refused {
     /// The whole service is changed, and some of it must not be hit.
     #[error("changing `{service}` would hit what must not be touched: {protected}")]
     Changed { service: String, protected: String },
+    /// No node is as it was asked for.
+    #[error("no running {wanted}; {seen}")]
+    NoNode { wanted: String, seen: String },
+    /// More nodes asked for than there are.
+    #[error("{asked} {wanted} were to be taken, but only {running} run; {seen}")]
+    TooFewNodes {
+        asked: usize,
+        wanted: String,
+        running: usize,
+        seen: String,
+    },
+    /// Some of the nodes, or of what runs on them, must not be hit, and the rest is too little.
+    #[error(
+        "taking {asked} of {running} running {wanted} would hit what must not be touched: {protected}"
+    )]
+    ProtectedNodes {
+        asked: usize,
+        running: usize,
+        wanted: String,
+        protected: String,
+    },
+    /// No node would be left.
+    #[error(
+        "taking {taken} nodes would leave none, and guards.keep_healthy ({keep}) keeps at least one"
+    )]
+    LastNodes { taken: usize, keep: u32 },
+    /// The guard forbids it for what the nodes run.
+    #[error(
+        "taking {nodes} takes {taken} of {healthy} healthy replicas of `{service}` along, and would leave fewer than guards.keep_healthy ({keep})"
+    )]
+    KeepHealthyOnNodes {
+        nodes: String,
+        service: String,
+        taken: usize,
+        healthy: usize,
+        keep: u32,
+    },
+}
+
+/// The components that a step takes; `None` of an action that takes none.
+///
+/// # Errors
+/// [`Refused`], within.
+#[must_use]
+pub fn chosen(
+    step: &StepPlan,
+    components: &[Component],
+    seed: u64,
+    guards: &Guards,
+    shield: &Shield,
+) -> Option<Result<Vec<ComponentId>, Refused>> {
+    let (target, take) = step.action.target().zip(step.action.take())?;
+    Some(match &step.action {
+        Action::Node { among, .. } => {
+            nodes::choose(step, among, take, components, seed, guards, shield)
+        }
+        Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Disconnect { .. }
+        | Action::Partition { .. }
+        | Action::Scale { .. }
+        | Action::Exec { .. }
+        | Action::Http { .. }
+        | Action::Command { .. }
+        | Action::Update { .. } => {
+            choose(&step.name, target, take, components, seed, guards, shield)
+        }
+    })
+}
+
+/// Whom a step could take if nothing were protected, and what of it is, for a person.
+#[must_use]
+pub fn candidates<'c>(
+    step: &StepPlan,
+    components: &'c [Component],
+    shield: &Shield,
+) -> (Vec<&'c Component>, Vec<String>) {
+    let free = |c: &&Component| !shield.covers(&c.id);
+    match (&step.action, step.action.target()) {
+        (Action::Node { among, .. }, _) => {
+            let meant = nodes::meant(step, among, components);
+            let why = |c: &Component| nodes::protected(c, components, shield);
+            let protected = meant.iter().filter_map(|c| why(c)).collect();
+            let meant = meant.into_iter();
+            (meant.filter(|c| why(c).is_none()).collect(), protected)
+        }
+        (_, Some(service)) => {
+            let running = |c: &&Component| c.id.service == service && c.state == RunState::Running;
+            let (free, spared): (Vec<_>, Vec<_>) =
+                components.iter().filter(running).partition(free);
+            let protected = spared.into_iter().filter_map(|c| shield.named(&c.id));
+            (free, protected.collect())
+        }
+        (_, None) => (vec![], vec![]),
+    }
 }
 
 /// Chooses among the running replicas of `service` that may be hit. The same seed, step and replicas give the same choice.
@@ -51,7 +149,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused`]: an empty selection, or one that a guard forbids, is never made smaller silently.
-pub fn choose(
+fn choose(
     step: &str,
     service: &str,
     take: Take,
@@ -84,11 +182,7 @@ pub fn choose(
             seen,
         });
     }
-    let count = match take {
-        Take::All => running.len(),
-        Take::Count(n) => usize::try_from(n).unwrap_or(usize::MAX),
-        Take::Share(share) => ((running.len() as f64 * share.get()).floor() as usize).max(1),
-    };
+    let count = counted(take, running.len());
     if count > running.len() {
         return Err(Refused::TooFew {
             service: service.to_owned(),
@@ -106,13 +200,10 @@ pub fn choose(
             protected: shield.of(service).unwrap_or_default(),
         });
     }
-    running.sort_by(|a, b| a.id.cmp(&b.id));
-    // The step's name is part of the seed, so that adding a step does not change what the others take.
-    let salt = u64::from(crc32c::crc32c(step.as_bytes()));
-    running.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ (salt << 32)));
-    let taken = &running[..count];
+    let taken = draw(step, seed, running, count);
     let healthy = of.iter().filter(|c| c.healthy()).count();
-    let loses = taken.iter().filter(|c| c.healthy()).count();
+    let falls = |c: &&&Component| c.healthy() && taken.contains(&c.id);
+    let loses = of.iter().filter(falls).count();
     let keep = guards.keep_healthy;
     if keep > 0 && healthy.saturating_sub(loses) < usize::try_from(keep).unwrap_or(usize::MAX) {
         return Err(Refused::KeepHealthy {
@@ -122,9 +213,32 @@ pub fn choose(
             keep,
         });
     }
-    let mut ids: Vec<ComponentId> = taken.iter().map(|c| c.id.clone()).collect();
+    Ok(taken)
+}
+
+/// How many of so many a step takes.
+pub(super) fn counted(take: Take, of: usize) -> usize {
+    match take {
+        Take::All => of,
+        Take::Count(n) => usize::try_from(n).unwrap_or(usize::MAX),
+        Take::Share(share) => ((of as f64 * share.get()).floor() as usize).max(1),
+    }
+}
+
+/// Draws so many, by the seed.
+pub(super) fn draw(
+    step: &str,
+    seed: u64,
+    mut of: Vec<&Component>,
+    count: usize,
+) -> Vec<ComponentId> {
+    of.sort_by(|a, b| a.id.cmp(&b.id));
+    // The step's name is part of the seed, so that adding a step does not change what the others take.
+    let salt = u64::from(crc32c::crc32c(step.as_bytes()));
+    of.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ (salt << 32)));
+    let mut ids: Vec<ComponentId> = of.into_iter().take(count).map(|c| c.id.clone()).collect();
     ids.sort();
-    Ok(ids)
+    ids
 }
 
 /// Whether a change of the number of replicas leaves the healthy ones that the guard keeps. Which ones the platform
@@ -215,6 +329,7 @@ mod tests {
             health: Health::Unchecked,
             image: String::new(),
             started_ns: None,
+            place: crate::model::Place::default(),
         };
         states.iter().enumerate().map(one).collect()
     }

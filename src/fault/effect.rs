@@ -31,6 +31,8 @@ enum Kind {
     Change,
     /// A replica was made or started, by whomever.
     Arrival,
+    /// The managers say that no task may run on it.
+    Drained,
 }
 
 impl Awaited {
@@ -78,8 +80,14 @@ impl Awaited {
                     | StackEventKind::Destroyed,
                 )
                 | (Kind::Arrival, StackEventKind::Created | StackEventKind::Started) => true,
+                (Kind::Drained, StackEventKind::Node { said }) => !said.active,
                 (
-                    Kind::Death | Kind::Freeze | Kind::Cut { .. } | Kind::Change | Kind::Arrival,
+                    Kind::Death
+                    | Kind::Freeze
+                    | Kind::Cut { .. }
+                    | Kind::Change
+                    | Kind::Arrival
+                    | Kind::Drained,
                     _,
                 ) => false,
             }
@@ -142,12 +150,15 @@ fn of_injection(injection: &Injection) -> Option<Awaited> {
                 network: network.clone(),
             },
         ),
+        Injection::Drain { component } => at(component, Kind::Drained),
         // Read back by whoever made the rules before it answered.
         Injection::Partition { .. } | Injection::Exec { .. } => None,
         Injection::Scale { service, .. }
         | Injection::UpdateImage { service, .. }
         | Injection::UpdateEnv { service, .. }
-        | Injection::UpdateCommand { service, .. } => on(service),
+        | Injection::UpdateCommand { service, .. }
+        | Injection::UpdateFiles { service, .. }
+        | Injection::UpdateAgain { service } => on(service),
     }
 }
 
@@ -160,11 +171,14 @@ pub fn patience(action: &Action, prepared: &[Prepared], failed: bool) -> Duratio
         Injection::Scale { .. }
         | Injection::UpdateImage { .. }
         | Injection::UpdateEnv { .. }
-        | Injection::UpdateCommand { .. } => ROLL_OUT,
+        | Injection::UpdateCommand { .. }
+        | Injection::UpdateFiles { .. }
+        | Injection::UpdateAgain { .. } => ROLL_OUT,
         Injection::Kill { .. }
         | Injection::Pause { .. }
         | Injection::Disconnect { .. }
         | Injection::Partition { .. }
+        | Injection::Drain { .. }
         | Injection::Exec { .. } => ENGINE,
     });
     // A tool that failed has nothing more in the making.

@@ -7,23 +7,28 @@ use crate::scenario::plan::{Guards, Plan, StepPlan};
 #[must_use]
 pub fn guarded(step: &StepPlan, plan: &Plan) -> Vec<String> {
     let mut words = said(&step.action, &plan.guards);
-    if matches!(plan.stack, StackSpec::External(_)) {
-        words.push(if plan.guards.allow_external {
-            "allow_external: firedrill did not start this stack and may break it".to_owned()
-        } else {
-            "allow_external is not set: no container of this stack is touched".to_owned()
-        });
-    }
+    let allowed = plan.guards.allow_external;
+    let foreign = match &plan.stack {
+        StackSpec::External(_) if allowed => {
+            "allow_external: firedrill did not start this stack and may break it"
+        }
+        StackSpec::External(_) => {
+            "allow_external is not set: no container of this stack is touched"
+        }
+        stack if !stack.is_foreign_to(&step.action) => return words,
+        _ if allowed => {
+            "allow_external: firedrill did not make this cluster and may touch its nodes"
+        }
+        _ => "allow_external is not set: no node of this cluster is touched",
+    };
+    words.push(foreign.to_owned());
     words
 }
 
 fn said(action: &Action, guards: &Guards) -> Vec<String> {
     let mut words = Vec::new();
     if let Some(target) = action.target() {
-        if guards.keep_healthy > 0 {
-            let keep = guards.keep_healthy;
-            words.push(format!("leaves {keep} healthy of {target}"));
-        }
+        words.extend(kept(action, target, guards.keep_healthy));
         words.extend(never_touched(action, target, guards));
     } else if !guards.never_touch.is_empty() {
         words
@@ -51,7 +56,31 @@ fn said(action: &Action, guards: &Guards) -> Vec<String> {
     words
 }
 
-/// What of the target is out of reach.
+/// What is left of the target; of what runs on nodes, where they are chosen for it.
+fn kept(action: &Action, target: &str, keep: u32) -> Option<String> {
+    if keep == 0 {
+        return None;
+    }
+    Some(match action {
+        Action::Node { among, .. } => match &among.holding {
+            Some(service) => format!("leaves {keep} healthy of {service}, and a node"),
+            None => "leaves a node".to_owned(),
+        },
+        Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Disconnect { .. }
+        | Action::Partition { .. }
+        | Action::Scale { .. }
+        | Action::Exec { .. }
+        | Action::Http { .. }
+        | Action::Command { .. }
+        | Action::Update { .. } => format!("leaves {keep} healthy of {target}"),
+    })
+}
+
+/// What of the target is out of reach; of nodes, those that run what is, too.
 fn never_touched(action: &Action, target: &str, guards: &Guards) -> Option<String> {
     let of = guards.never_touch.iter().filter(|selector| match selector {
         Selector::Service(service) => service == target,
@@ -59,7 +88,16 @@ fn never_touched(action: &Action, target: &str, guards: &Guards) -> Option<Strin
         // Only the running stack knows who bears it.
         Selector::Label(_) => true,
     });
-    let names: Vec<String> = of.map(ToString::to_string).collect();
+    let mut names: Vec<String> = of.map(ToString::to_string).collect();
+    if let Action::Node { .. } = action {
+        let runs = |selector: &Selector| match selector {
+            Selector::Service(service) => service != target,
+            Selector::Component(component) => component.service != target,
+            Selector::Label(_) => true,
+        };
+        let on_nodes = guards.never_touch.iter().filter(|selector| runs(selector));
+        names.extend(on_nodes.map(|selector| format!("a node that runs {selector}")));
+    }
     let chosen = if action.take().is_some() {
         ", chosen among the others"
     } else {
@@ -71,7 +109,7 @@ fn never_touched(action: &Action, target: &str, guards: &Guards) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, Take};
+    use crate::model::{Among, ComponentId, NodeFault, Take};
     use crate::scenario::guards::NotWhileFiring;
 
     #[test]
@@ -114,5 +152,21 @@ mod tests {
         let unreached = "never_touch does not reach what the user's own call or command does";
         assert_eq!(said(&command, &guards), [unreached, shared[0], shared[1]]);
         assert!(said(&pause, &Guards::default()).is_empty());
+        let drain = Action::Node {
+            fault: NodeFault::Drain,
+            take: Take::Count(1),
+            among: Among {
+                holding: Some("backend".to_owned()),
+                ..Among::default()
+            },
+        };
+        assert_eq!(
+            said(&drain, &guards)[..2],
+            [
+                "leaves 1 healthy of backend, and a node",
+                "never label tier=db, a node that runs postgres, a node that runs backend/2, \
+                 a node that runs label tier=db, chosen among the others",
+            ]
+        );
     }
 }

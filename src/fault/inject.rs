@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{Action, ComponentId, Injection, KillMode, TemplateError, Undo, UpdateChange};
+use crate::model::{
+    Action, ComponentId, Injection, KillMode, NodeFault, Signal, TemplateError, Undo, UpdateChange,
+};
 use crate::stack::{Resolve, Stack, StackError};
 
 /// Why a fault could not be prepared. Nothing was changed.
@@ -96,6 +98,32 @@ pub fn injections(
                 undo: undo.as_deref().map(words).transpose()?,
             })
         }),
+        Action::Node { fault, .. } => each(&|c| {
+            let component = c.clone();
+            Ok(match fault {
+                NodeFault::Kill => Injection::Kill {
+                    component,
+                    signal: Signal::SigKill,
+                    // Nothing but firedrill starts it again.
+                    mode: KillMode::Held,
+                },
+                NodeFault::Stop { grace } => Injection::Stop {
+                    component,
+                    grace: *grace,
+                },
+                NodeFault::Pause => Injection::Pause { component },
+                NodeFault::Disconnect => Injection::Disconnect {
+                    component,
+                    network: None,
+                },
+                NodeFault::Partition => Injection::Partition {
+                    component,
+                    from: None,
+                    hold: hold.unwrap_or_default(),
+                },
+                NodeFault::Drain => Injection::Drain { component },
+            })
+        }),
         Action::Scale { target, replicas } => Ok(vec![Injection::Scale {
             service: target.clone(),
             replicas: *replicas,
@@ -121,6 +149,17 @@ pub fn injections(
                 vec![Injection::UpdateCommand {
                     service: target.clone(),
                     command: words(command)?,
+                }]
+            }
+            UpdateChange::Files(files) => {
+                vec![Injection::UpdateFiles {
+                    service: target.clone(),
+                    files: files.clone(),
+                }]
+            }
+            UpdateChange::Again => {
+                vec![Injection::UpdateAgain {
+                    service: target.clone(),
                 }]
             }
             UpdateChange::By { .. } => vec![],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Action;
+use crate::model::{Action, NodeFault};
 
 /// Limit of a call that ends as soon as the platform has done what it asks.
 const BRIEF: Duration = Duration::from_secs(5);
@@ -22,6 +22,15 @@ pub fn landing(action: &Action) -> Duration {
         | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Http { .. } => BRIEF,
+        Action::Node { fault, .. } => match fault {
+            NodeFault::Stop { grace } if *grace >= BRIEF => REACHED,
+            NodeFault::Kill
+            | NodeFault::Stop { .. }
+            | NodeFault::Pause
+            | NodeFault::Disconnect
+            | NodeFault::Partition
+            | NodeFault::Drain => BRIEF,
+        },
         Action::Stop { grace, .. } | Action::Restart { grace, .. } if *grace < BRIEF => BRIEF,
         Action::Stop { .. } | Action::Restart { .. } | Action::Exec { .. } => REACHED,
         Action::Command { .. } | Action::Update { .. } => Duration::ZERO,

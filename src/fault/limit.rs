@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Action, StackSpec, UpdateChange};
+use crate::model::{Action, NodeFault, StackSpec, UpdateChange};
 use crate::scenario::evidence;
 use crate::scenario::plan::{Plan, StepPlan};
 
@@ -72,7 +72,14 @@ fn if_killed(step: &StepPlan, stack: &StackSpec) -> String {
             "the restart policy, or else the guardian; `firedrill recover` where both were killed"
                 .to_owned()
         }
-        (_, Action::Partition { .. }) => {
+        (
+            _,
+            Action::Partition { .. }
+            | Action::Node {
+                fault: NodeFault::Partition,
+                ..
+            },
+        ) => {
             "the guardian, at once; its own time limit, 5 s after the hold, where that was killed, too"
                 .to_owned()
         }
@@ -97,6 +104,7 @@ fn owes_nothing(action: &Action) -> bool {
         | Action::Disconnect { .. }
         | Action::Partition { .. }
         | Action::Scale { .. }
+        | Action::Node { .. }
         | Action::Update { .. } => false,
     }
 }

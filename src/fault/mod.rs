@@ -7,12 +7,13 @@ mod guarded;
 mod inject;
 mod landing;
 mod limit;
+mod nodes;
 mod offer;
 mod outline;
 mod shield;
 mod targets;
 
-pub use choose::{Refused, choose, may_change, may_replace, may_scale};
+pub use choose::{Refused, candidates, chosen, may_change, may_replace, may_scale};
 pub use effect::{Awaited, awaited, patience};
 pub use guarded::guarded;
 pub use inject::{InjectError, Prepared, injections, prepare};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Action, Signal, StackSpec, Take};
+use crate::model::{Action, Among, NodeFault, Signal, StackSpec, Take};
 use crate::scenario::plan::Plan;
 use crate::stack::supports;
 
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why not, for a person.
 pub fn may_offer(plan: &Plan, action: &Action) -> Result<(), String> {
-    let external = matches!(plan.stack, StackSpec::External(_));
+    let external = matches!(plan.stack, StackSpec::External(_)) || plan.stack.is_foreign_to(action);
     if external && !plan.guards.allow_external {
         return Err(
             "firedrill did not start this stack, and guards.allow_external is not set".to_owned(),
@@ -30,7 +30,7 @@ pub fn may_offer(plan: &Plan, action: &Action) -> Result<(), String> {
     supports(&plan.stack, action)
 }
 
-/// The faults that this stack supports, of one replica each, by service; those that the scenario's own steps make come
+/// The faults that this stack supports, of one replica each, by service, then of one node; those that the scenario's own steps make come
 /// first. Each is healed after its hold.
 #[must_use]
 pub fn offers(plan: &Plan) -> Vec<Action> {
@@ -39,7 +39,8 @@ pub fn offers(plan: &Plan) -> Vec<Action> {
     // An update that is kept has no end.
     let own = own.filter(|action| !matches!(action, Action::Update { .. }));
     let services = plan.stack.services();
-    for action in own.chain(services.iter().flat_map(|service| of_service(service))) {
+    let of_services = services.iter().flat_map(|service| of_service(service));
+    for action in own.chain(of_services).chain(of_nodes()) {
         if !offers.contains(&action) && may_offer(plan, &action).is_ok() {
             offers.push(action);
         }
@@ -83,16 +84,33 @@ fn of_service(service: &str) -> [Action; 6] {
     ]
 }
 
+/// Each fault of one node, whichever it is.
+fn of_nodes() -> impl Iterator<Item = Action> {
+    let faults = [
+        NodeFault::Kill,
+        NodeFault::Stop { grace: GRACE },
+        NodeFault::Pause,
+        NodeFault::Disconnect,
+        NodeFault::Partition,
+        NodeFault::Drain,
+    ];
+    faults.into_iter().map(|fault| Action::Node {
+        fault,
+        take: Take::Count(1),
+        among: Among::default(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
     use super::*;
+    use crate::model::{MachinesSpec, SwarmSpec};
     use crate::scenario::{self, Inputs};
 
-    #[test]
-    fn a_stack_is_offered_what_it_can_do() {
+    fn plan() -> Plan {
         let none = BTreeMap::new();
         let inputs = Inputs {
             path: Path::new("offers.yaml"),
@@ -103,7 +121,49 @@ mod tests {
             env: &none,
             seed: Some(1),
         };
-        let plan = scenario::load(&inputs, &|_, _| Ok(())).unwrap().plan;
+        scenario::load(&inputs, &|_, _| Ok(())).unwrap().plan
+    }
+
+    #[test]
+    fn nodes_are_offered_where_there_are_any() {
+        let mut plan = plan();
+        plan.steps.clear();
+        plan.stack = StackSpec::Swarm(Box::new(SwarmSpec {
+            file: "stack.yml".into(),
+            env: BTreeMap::new(),
+            images: vec![],
+            machines: Some(MachinesSpec {
+                file: "machines.yml".into(),
+                name: "drill".to_owned(),
+                env: BTreeMap::new(),
+                keep: false,
+            }),
+            manager: None,
+            outside: None,
+            ready: None,
+            services: vec![],
+            global: vec![],
+        }));
+        let names = |plan: &Plan| -> Vec<&str> { offers(plan).iter().map(Action::name).collect() };
+        let all = [
+            "node_kill",
+            "node_stop",
+            "node_pause",
+            "node_disconnect",
+            "node_partition",
+            "drain",
+        ];
+        assert_eq!(names(&plan), all);
+        // Nobody asked to have a cluster touched that is there already.
+        if let StackSpec::Swarm(swarm) = &mut plan.stack {
+            swarm.machines = None;
+        }
+        assert!(names(&plan).is_empty());
+    }
+
+    #[test]
+    fn a_stack_is_offered_what_it_can_do() {
+        let plan = plan();
         let names: Vec<&str> = offers(&plan).iter().map(Action::name).collect();
         // Its own first, which is offered once; and no cut of a network that is the whole machine's.
         assert_eq!(names, ["pause", "kill", "stop", "restart"]);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::guarded::guarded;
 use super::limit::{Limit, limit};
 use super::targets::{Known, Targets, targets};
-use crate::model::{Action, StackSpec, Take, UpdateChange};
+use crate::model::{Action, Among, NodeFault, StackSpec, SwarmSpec, Take, UpdateChange};
 use crate::scenario::plan::{Plan, StepPlan};
 
 /// A step in words.
@@ -36,6 +36,7 @@ pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
     let platform = match &plan.stack {
         StackSpec::Compose(_) => "the Docker engine's API",
         StackSpec::External(e) if e.compose_project.is_some() => "the Docker engine's API",
+        StackSpec::Swarm(s) => of_swarm(s, &step.action),
         StackSpec::Process(_) => "signals to firedrill's own child processes",
         StackSpec::External(_) | StackSpec::Fake(_) => "nothing of the platform",
     };
@@ -65,10 +66,24 @@ pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
     }
 }
 
+fn of_swarm(spec: &SwarmSpec, action: &Action) -> &'static str {
+    let mut beside = spec.outside.iter().flat_map(|outside| &outside.services);
+    if beside.any(|service| action.target() == Some(service.as_str())) {
+        "the Docker engine's API"
+    } else if spec.machines.is_some() {
+        "the API of the Swarm's managers, and of the engine on which its nodes are containers"
+    } else {
+        "the API of the Swarm's managers"
+    }
+}
+
 fn takes(action: &Action) -> String {
     let Some(target) = action.target() else {
         return "nothing of the stack that firedrill knows of".to_owned();
     };
+    if let Action::Node { take, among, .. } = action {
+        return nodes(action, *take, among);
+    }
     match action.take() {
         None => format!("the whole of {target}"),
         Some(Take::All) => format!("every running replica of {target}"),
@@ -83,6 +98,30 @@ fn takes(action: &Action) -> String {
                 "{share} of the running replicas of {target} (rounded down, at least one), chosen by the seed when its time comes"
             )
         }
+    }
+}
+
+fn nodes(action: &Action, take: Take, among: &Among) -> String {
+    match (&among.zone, &among.holding) {
+        (Some(zone), Some(service)) if action.is_zone_outage() => {
+            return format!(
+                "every running node of zone {zone}, if {service} runs on any of them when its time comes"
+            );
+        }
+        _ => {}
+    }
+    let some = |how_many: String| {
+        let nodes = format!("{how_many} of the running nodes {among}");
+        format!(
+            "{}, chosen by the seed when its time comes",
+            nodes.trim_end()
+        )
+    };
+    match take {
+        Take::All => format!("all running nodes {among}").trim_end().to_owned(),
+        Take::Count(1) => some("one".to_owned()),
+        Take::Count(n) => some(n.to_string()),
+        Take::Share(share) => format!("{} (rounded down, at least one)", some(share.to_string())),
     }
 }
 
@@ -126,6 +165,24 @@ fn call_and_undo(action: &Action, held: bool) -> (String, String) {
                 format!("connected to {network} again, same names and address"),
             )
         }
+        Action::Node { fault, .. } => {
+            let ready = "the node runs, and the managers say that it is ready";
+            let (call, undo) = match fault {
+                NodeFault::Kill => ("the node's power goes", ready),
+                NodeFault::Stop { .. } => ("the node shuts down in order", ready),
+                NodeFault::Pause => ("freeze the node", "the node is not frozen, and is ready"),
+                NodeFault::Disconnect => (
+                    "take the node off its network",
+                    "on its network again, same names and address, and ready",
+                ),
+                NodeFault::Partition => (
+                    "drop every packet of the node",
+                    "no packet of the node is dropped, and it is ready",
+                ),
+                NodeFault::Drain => ("drain the node", "it is available as before"),
+            };
+            (call.to_owned(), undo.to_owned())
+        }
         Action::Partition { from, .. } => (
             format!(
                 "drop packets from and to {}",
@@ -161,12 +218,24 @@ fn call_and_undo(action: &Action, held: bool) -> (String, String) {
                     format!("replace one by one running {}", words(command)),
                     None,
                 ),
+                UpdateChange::Files(files) => {
+                    let files: Vec<String> =
+                        files.iter().map(|f| f.display().to_string()).collect();
+                    (
+                        format!("deploy the stack as {} says", files.join(" and ")),
+                        Some("every service of the stack as before".to_owned()),
+                    )
+                }
+                UpdateChange::Again => (
+                    "replace one by one with the same, for the platform to place anew".to_owned(),
+                    Some("none: the definition stays as it is".to_owned()),
+                ),
                 UpdateChange::By { run, undo } => (words(run), Some(own(undo))),
             };
             let undo = undo.unwrap_or_else(|| "the definition as before".to_owned());
             (
                 call,
-                if *keep {
+                if *keep && *change != UpdateChange::Again {
                     format!("{undo}, unless the update goes through (keep: true)")
                 } else {
                     undo

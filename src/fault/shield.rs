@@ -81,11 +81,23 @@ impl Shield {
         self.0.contains_key(id)
     }
 
+    /// Why it must not be hit; `None` if it may be.
+    #[must_use]
+    pub fn why(&self, id: &ComponentId) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+
+    /// The component with the reason why it must not be hit, for a person.
+    #[must_use]
+    pub fn named(&self, id: &ComponentId) -> Option<String> {
+        self.why(id).map(|why| format!("{id} ({why})"))
+    }
+
     /// What of a service must not be hit, with the reasons, for a person; `None` if nothing is.
     #[must_use]
     pub fn of(&self, service: &str) -> Option<String> {
-        let of = self.0.iter().filter(|(id, _)| id.service == service);
-        let each: Vec<String> = of.map(|(id, why)| format!("{id} ({why})")).collect();
+        let of = self.0.keys().filter(|id| id.service == service);
+        let each: Vec<String> = of.filter_map(|id| self.named(id)).collect();
         (!each.is_empty()).then(|| each.join(", "))
     }
 }

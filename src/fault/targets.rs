@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Shield, choose};
-use crate::model::{Component, ComponentId, Health, RunState};
+use super::{Shield, candidates, chosen};
+use crate::model::{Component, ComponentId, Health, Place, RunState};
 use crate::scenario::plan::{Plan, StepPlan};
 
 /// What tells which components there are.
@@ -49,28 +49,13 @@ pub(super) fn targets(step: &StepPlan, plan: &Plan, known: &Known) -> Option<Tar
             (components, shield)
         }
     };
-    let running = |c: &&Component| {
-        c.id.service == service && c.state == RunState::Running && !shield.covers(&c.id)
-    };
-    let mut candidates: Vec<&ComponentId> = components
-        .iter()
-        .flatten()
-        .filter(running)
-        .map(|c| &c.id)
-        .collect();
+    let there = components.as_deref().unwrap_or_default();
+    let (candidates, _) = candidates(step, there, &shield);
+    let mut candidates: Vec<&ComponentId> = candidates.into_iter().map(|c| &c.id).collect();
     candidates.sort();
-    let chosen = components.as_ref().zip(step.action.take());
-    let chosen = chosen.map(|(components, take)| {
-        choose(
-            &step.name,
-            service,
-            take,
-            components,
-            plan.seed,
-            &plan.guards,
-            &shield,
-        )
-    });
+    let chosen = components
+        .as_ref()
+        .and_then(|there| chosen(step, there, plan.seed, &plan.guards, &shield));
     let (count, refused) = match chosen {
         Some(Ok(taken)) => (Some(taken.len()), None),
         Some(Err(why)) => (None, Some(why.to_string())),
@@ -96,6 +81,7 @@ fn as_written(service: &str, count: u32) -> Vec<Component> {
         health: Health::Unchecked,
         image: String::new(),
         started_ns: None,
+        place: Place::default(),
     };
     (1..=count).map(one).collect()
 }

@@ -46,7 +46,7 @@ pub(super) fn after_action(evidence: &Evidence<'_>, steps: &[StepResult]) -> Opt
             | Act::Acknowledge
             | Act::Break { .. } => all.acts.push(ActResult {
                 at_us,
-                act: code(act).to_owned(),
+                act: act.name().to_owned(),
                 step: act.step().map(str::to_owned),
                 text: words(act),
             }),
@@ -62,23 +62,6 @@ pub(super) fn after_action(evidence: &Evidence<'_>, steps: &[StepResult]) -> Opt
         .map(|step| noticed(evidence, step))
         .collect();
     Some(all)
-}
-
-/// An act as JSON names it.
-fn code(act: &Act) -> &'static str {
-    match act {
-        Act::Fire { .. } => "fire",
-        Act::Skip { .. } => "skip",
-        Act::Heal { .. } => "heal",
-        Act::Extend { .. } => "extend",
-        Act::Pause => "pause",
-        Act::Resume => "resume",
-        Act::Rate { .. } => "rate",
-        Act::Note { .. } => "note",
-        Act::Acknowledge => "acknowledge",
-        Act::Predict { .. } => "predict",
-        Act::Break { .. } => "break",
-    }
 }
 
 /// What an operator did, in words.
@@ -225,6 +208,6 @@ fn noticed(evidence: &Evidence<'_>, step: &StepFacts) -> NoticedResult {
     NoticedResult {
         step: step.name.clone(),
         after_us: said.map(|(at, _)| at - from_us),
-        by: said.map(|(_, act)| code(act).to_owned()),
+        by: said.map(|(_, act)| act.name().to_owned()),
     }
 }

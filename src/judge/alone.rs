@@ -51,6 +51,8 @@ pub fn load_alone(tally: &LoadTally, span: LoadSpan, starved: &[i64]) -> LoadRes
             due,
             on_time,
             starved: starved.iter().any(|at| (from_us..to_us).contains(at)),
+            // Nothing is known here of what answers.
+            aftermaths: Vec::new(),
         }
     });
     let lag = (!tally.send_lag.is_empty()).then(|| whole(tally.send_lag.value_at_quantile(0.99)));

@@ -13,17 +13,33 @@ use super::validity::reason;
 /// Says so of each change.
 pub(super) fn changed(case: &Case<'_>, reasons: &mut Vec<Reason>) {
     pace(case, reasons);
-    let steady = case.plan.traffic().is_none_or(|t| is_steady(&t));
+    let level = case.plan.traffic().is_none_or(|t| is_steady(&t));
+    // Faults that were to meet, or to follow one another, are another drill in another order.
+    let planned = case.facts.steps.iter().filter(|s| s.left_out.is_none());
+    let alone = planned.count() == 1;
     for entry in case.facts.entries {
         let Event::Operated(act) = &entry.event else {
             continue;
         };
         let (code, message) = match act {
-            Act::Fire { step } if !steady => (
-                "fired_early",
+            Act::Fire { step } if !(level && alone) => {
+                let why = if level {
+                    "the scenario has other steps, which it was to meet or to follow"
+                } else {
+                    "callers do not come as often at all times"
+                };
+                (
+                    "fired_early",
+                    format!(
+                        "{step} was fired by hand, and {why}: what was promised was not asked of the system"
+                    ),
+                )
+            }
+            // A restart mends what another step broke, and so may whatever has a platform look again.
+            Act::Break { step, .. } => (
+                "fault_added",
                 format!(
-                    "{step} was fired by hand, and callers do not come as often at all times: \
-                     what was promised of its own time was not asked of the system"
+                    "{step} was added by hand: what the system would have done without it was never seen"
                 ),
             ),
             // Where a hold was cut short, the times say so themselves.
@@ -38,7 +54,7 @@ pub(super) fn changed(case: &Case<'_>, reasons: &mut Vec<Reason>) {
                     number::length(*by_us)
                 ),
             ),
-            // What a skipped step leaves open is said of the step, and a fault that was added spares nobody.
+            // What a skipped step leaves open is said of the step, a pace of the load.
             Act::Fire { .. }
             | Act::Heal { .. }
             | Act::Skip { .. }
@@ -47,8 +63,7 @@ pub(super) fn changed(case: &Case<'_>, reasons: &mut Vec<Reason>) {
             | Act::Rate { .. }
             | Act::Note { .. }
             | Act::Acknowledge
-            | Act::Predict { .. }
-            | Act::Break { .. } => continue,
+            | Act::Predict { .. } => continue,
         };
         reasons.push(reason(code, message));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Action, ComponentId, Journeys, RequestRecord};
+use crate::model::{Action, Component, ComponentId, Journeys, NodeRole, RequestRecord};
 use crate::scenario::plan::{JourneyPlan, Of, Placed, Plan, Traffic};
 use crate::timeline::Recording;
 use crate::timeline::event::Event;
@@ -11,6 +11,7 @@ use crate::timeline::tally::{
     self, Doubt, Exposure, Readmission, StepFacts, WatchFacts, WatchSpan, WindowSpan,
 };
 
+use super::aftermath::{self, Aftermath};
 use super::facts::Facts;
 use super::promise::micros;
 
@@ -32,6 +33,8 @@ pub(super) struct Case<'a> {
     pub(super) recording: &'a Recording,
     pub(super) facts: Facts<'a>,
     pub(super) doubt: Doubt,
+    /// Who fell ill of starvation, in the order of their begins.
+    pub(super) aftermaths: Vec<Aftermath>,
     /// Of the steps that were dispatched, by name.
     pub(super) watches: BTreeMap<String, Watch>,
     /// Due times of the baseline.
@@ -58,6 +61,7 @@ impl<'a> Case<'a> {
             traffic,
             recording,
             doubt,
+            aftermaths: Vec::new(),
             watches: BTreeMap::new(),
             baseline_us: (zero, first),
             load_end_us,
@@ -69,6 +73,10 @@ impl<'a> Case<'a> {
             .iter()
             .filter_map(|step| Some((step.name.clone(), case.watch(step)?)))
             .collect();
+        case.aftermaths = aftermath::aftermaths(&case);
+        let felt = case.aftermaths.iter();
+        let felt = felt.map(|a| (a.at_us.max(started), a.to_us.min(load_end_us)));
+        case.doubt = case.doubt.with(felt);
         case
     }
 
@@ -199,13 +207,24 @@ impl<'a> Case<'a> {
     /// Whether a step's victims served callers before it; `None` where that cannot be known.
     pub(super) fn exposed(&self, step: &StepFacts) -> Option<bool> {
         let watch = self.watches.get(&step.name)?;
+        let action = &self.facts.planned(step)?.action;
+        if let Action::Node { among, .. } = action {
+            // Its own service is to lead; of any other it is known that nobody misses it.
+            if step.carried.is_empty() {
+                let leads = matches!(among.role, Some(NodeRole::Leader | NodeRole::Manager));
+                return (!leads).then_some(false);
+            }
+            // A node serves by what it runs; who of it is never named tells nothing.
+            let known = step.carried.iter();
+            let known = known.filter_map(|c| Some(self.exposure(watch, c)?.exposed));
+            return known.reduce(|one, other| one || other);
+        }
         let each: Vec<bool> = step
             .targets
             .iter()
             .map(|victim| Some(self.exposure(watch, victim)?.exposed))
             .collect::<Option<_>>()?;
-        let takes_some = self.facts.planned(step)?.action.take().is_some();
-        match (each.is_empty(), takes_some) {
+        match (each.is_empty(), action.take().is_some()) {
             (true, _) => None,
             // Each of the taken must have had traffic to lose; a roll-out goes over all there are.
             (false, true) => Some(each.into_iter().all(|e| e)),
@@ -232,7 +251,31 @@ impl<'a> Case<'a> {
         requests.filter(move |r| names.contains(&r.instance))
     }
 
+    /// Every answer in a name that only this making of a component goes by: not what it has in common with whatever comes
+    /// in its place.
+    pub(super) fn answers_of_making(
+        &self,
+        was: &Component,
+    ) -> impl Iterator<Item = &'a RequestRecord> {
+        let own = |name: &str| was.made_as(name) && name != was.id.to_string();
+        let names = self.recording.instances.ids(|name| {
+            let shared = self.facts.entries.iter().any(|e| match &e.event {
+                Event::Components(all) => all
+                    .iter()
+                    .any(|c| c.handle != was.handle && c.answers_to(name)),
+                _ => false,
+            });
+            own(name) && !shared
+        });
+        let requests = self.recording.requests.iter();
+        requests.filter(move |r| names.contains(&r.instance))
+    }
+
     fn readmission(&self, step: &StepFacts, action: &Action) -> Readmission {
+        if let Action::Node { .. } = action {
+            // What it ran is replaced elsewhere, and need not come back to it.
+            return Readmission::NotAwaited;
+        }
         let Some(over_us) = step.over_us().filter(|_| action.take().is_some()) else {
             return Readmission::NotAwaited;
         };
@@ -257,8 +300,16 @@ impl<'a> Case<'a> {
         last.map_or(Readmission::NotAwaited, Readmission::Seen)
     }
 
-    /// Completions of answers of the versions that an update replaced: those that answered just before it, where
-    /// another one answered after it.
+    /// Answers in a name of this service's replicas; all where none of them is known by a name. Two services may well call
+    /// their versions alike.
+    pub(super) fn answers_for(&self, service: &str) -> impl Iterator<Item = &'a RequestRecord> {
+        let names = self.instances(|id| id.service == service);
+        let requests = self.recording.requests.iter();
+        requests.filter(move |r| names.is_empty() || names.contains(&r.instance))
+    }
+
+    /// Completions of answers of the versions that an update replaced: those that answered for its service just before it,
+    /// where another one answered after it.
     fn old_answers(&self, step: &StepFacts) -> Vec<i64> {
         let Some(dispatched) = step
             .dispatched_us
@@ -266,7 +317,12 @@ impl<'a> Case<'a> {
         else {
             return Vec::new();
         };
-        let named = || self.recording.requests.iter().filter(|r| r.version != 0);
+        let target = self.facts.planned(step).and_then(|s| s.action.target());
+        let named: Vec<&RequestRecord> = self
+            .answers_for(target.unwrap_or_default())
+            .filter(|r| r.version != 0)
+            .collect();
+        let named = || named.iter();
         let recent = dispatched - RECENT_US..dispatched;
         let old: Vec<u16> = named()
             .filter(|r| recent.contains(&r.done_us))

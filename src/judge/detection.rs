@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{ComponentId, Health, StackEventKind, Template};
+use crate::model::{Action, ComponentId, Health, StackEventKind, Template};
 use crate::scenario::plan::DetectionSource;
 use crate::timeline::event::Event;
 
@@ -127,7 +127,10 @@ fn seen(
     let of = |victim: Option<&ComponentId>| match source {
         DetectionSource::Promql(query) => by_query(evidence, step, dispatched, query, victim),
         DetectionSource::Health => {
-            victim.map_or(Seen::Unknown, |v| by_engine(evidence, dispatched, v))
+            let planned = evidence.facts.planned(step).map(|p| &p.action);
+            let of_node = matches!(planned, Some(Action::Node { .. }));
+            let lost = if of_node { node_lost } else { lost };
+            victim.map_or(Seen::Unknown, |v| by_engine(evidence, dispatched, v, lost))
         }
         DetectionSource::Traffic => victim.map_or(Seen::Unknown, |v| by_traffic(evidence, step, v)),
     };
@@ -200,7 +203,12 @@ fn by_query(
     }
 }
 
-fn by_engine(evidence: &Evidence<'_>, dispatched: i64, victim: &ComponentId) -> Seen {
+fn by_engine(
+    evidence: &Evidence<'_>,
+    dispatched: i64,
+    victim: &ComponentId,
+    lost: fn(&StackEventKind) -> bool,
+) -> Seen {
     let first = evidence
         .facts
         .entries
@@ -210,11 +218,18 @@ fn by_engine(evidence: &Evidence<'_>, dispatched: i64, victim: &ComponentId) -> 
                 component,
                 engine_us,
                 what,
+                ..
             } if component == victim && *engine_us >= dispatched && lost(what) => Some(*engine_us),
             _ => None,
         });
     let never = Seen::NotUntil(evidence.facts.observed_until_us);
     first.min().map_or(never, |us| Seen::After(us - dispatched))
+}
+
+/// What a cluster's managers say of a node that is lost. The engine that runs it as a machine saw it fall, and is no part of
+/// the cluster.
+fn node_lost(what: &StackEventKind) -> bool {
+    matches!(what, StackEventKind::Node { said } if !said.ready)
 }
 
 /// What an engine says of a component that is lost.
@@ -224,6 +239,7 @@ fn lost(what: &StackEventKind) -> bool {
             true
         }
         StackEventKind::Health { health } => *health == Health::Unhealthy,
+        StackEventKind::Node { said } => !said.ready,
         StackEventKind::Created
         | StackEventKind::Started
         | StackEventKind::Paused

@@ -7,7 +7,7 @@ use crate::model::{ComponentId, Journeys, RequestRecord};
 use crate::scenario::plan::{Objective, Of};
 use crate::timeline::tally::{
     self, Counts, Dossier, DossierInput, Exposure, Reading, Standing, StepFacts, View, WatchSpan,
-    WindowTally,
+    WindowSpan, WindowTally,
 };
 
 use super::case::{Case, Watch};
@@ -43,6 +43,8 @@ pub(super) struct Evidence<'a> {
     view: View<'a>,
     tables: BTreeMap<&'a str, Tables>,
     windows: OnceCell<Vec<WindowTally>>,
+    /// The baseline without doubt, where this reading has any.
+    before: OnceCell<Option<Vec<WindowTally>>>,
     baseline_broken: OnceCell<bool>,
 }
 
@@ -70,6 +72,7 @@ impl<'a> Evidence<'a> {
             view,
             tables,
             windows: OnceCell::new(),
+            before: OnceCell::new(),
             baseline_broken: OnceCell::new(),
         }
     }
@@ -114,7 +117,7 @@ impl<'a> Evidence<'a> {
         if during == "baseline" {
             return finding;
         }
-        match self.counts("baseline", of).map(judge) {
+        match self.before(of).map(judge) {
             Some(before) if before.proven_miss() && finding.verdict != Verdict::Fail => {
                 finding.verdict = Verdict::Fail;
                 finding.note("the baseline, before the first fault, already breaks this limit")
@@ -126,19 +129,43 @@ impl<'a> Evidence<'a> {
     /// The requests of every window, counted.
     pub(super) fn windows(&self) -> &[WindowTally] {
         self.windows.get_or_init(|| {
-            let requests = &self.case.recording.requests;
-            let journeys = self.case.journeys().len();
-            let loads = self.case.several();
             let spans = self.case.windows().into_iter();
-            spans
-                .map(|span| tally::tally(requests, span, journeys, &loads, self.view))
-                .collect()
+            spans.map(|span| self.tally(span, self.view)).collect()
         })
     }
 
     /// Requests due in a window, counted.
     fn counts(&self, window: &str, of: &Of) -> Option<&Counts> {
-        let tally = self.windows().iter().find(|w| w.span.name == window)?;
+        self.counted(self.windows(), window, of)
+    }
+
+    /// Requests due before the first fault, counted. Those in doubt prove nothing against the system as it was then, so either
+    /// reading of them has them good: what they may have been still counts in every other window.
+    fn before(&self, of: &Of) -> Option<&Counts> {
+        let before = self.before.get_or_init(|| {
+            let view = match self.view.reading {
+                Reading::AsRecorded => return None,
+                Reading::SuspectsGood | Reading::SuspectsBad => View {
+                    reading: Reading::SuspectsGood,
+                    ..self.view
+                },
+            };
+            let mut spans = self.case.windows().into_iter();
+            let span = spans.find(|span| span.name == "baseline")?;
+            Some(vec![self.tally(span, view)])
+        });
+        let windows = before.as_deref().unwrap_or_else(|| self.windows());
+        self.counted(windows, "baseline", of)
+    }
+
+    fn tally(&self, span: WindowSpan, view: View<'_>) -> WindowTally {
+        let requests = &self.case.recording.requests;
+        let journeys = self.case.journeys().len();
+        tally::tally(requests, span, journeys, &self.case.several(), view)
+    }
+
+    fn counted<'w>(&self, windows: &'w [WindowTally], window: &str, of: &Of) -> Option<&'w Counts> {
+        let tally = windows.iter().find(|w| w.span.name == window)?;
         match of {
             Of::All => Some(&tally.all),
             Of::Journey(name) => {
@@ -160,7 +187,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn baseline_broken(&self) -> bool {
         *self.baseline_broken.get_or_init(|| {
             self.case.plan.objectives.iter().any(|objective| {
-                let before = |of| self.counts("baseline", of);
+                let before = |of| self.before(of);
                 let finding = match objective {
                     Objective::Availability { at_least, of, .. } => {
                         before(of).map(|c| availability::share(c, at_least.get()))
@@ -283,7 +310,7 @@ impl<'a> Evidence<'a> {
             let tables = self::tables(self.case, self.view, requests, early);
             let settle = self.case.longest_settle_us(watch.span.dispatched_us);
             let early = judge(requests, &tables, early);
-            finding = overlapped(early, finding, step, watch, other, settle);
+            finding = overlapped(early, finding, step, other, settle);
         } else if let Some(other) = self.facts.dispatch_from_us(step, watch.span.end_us) {
             // The stretch that closes an episode may run past the watch's end, but not into another step.
             let requests = &requests[..requests.partition_point(|r| r.due_us < other)];
@@ -297,8 +324,7 @@ impl<'a> Evidence<'a> {
             finding = finding.but(CUT);
         }
         if self.case.exposed(step) == Some(false) {
-            finding = finding
-                .but("the victim had answered nobody in the 10 s before: it was not exposed");
+            finding = finding.but(format!("{}: it was not exposed", unexposed(step)));
         }
         finding
     }
@@ -361,6 +387,15 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// Who had answered nobody before a step.
+pub(super) fn unexposed(step: &StepFacts) -> &'static str {
+    if step.carried.is_empty() {
+        "the victim had answered nobody in the 10 s before"
+    } else {
+        "nothing that the victim ran had answered anybody in the 10 s before"
+    }
+}
+
 const CUT: &str = "its watch was cut short: the load ended too soon after the fault";
 
 fn judged(
@@ -385,7 +420,6 @@ fn overlapped(
     early: Finding,
     whole: Finding,
     step: &StepFacts,
-    watch: &Watch,
     other_us: i64,
     settle_us: i64,
 ) -> Finding {
@@ -393,14 +427,10 @@ fn overlapped(
         Some(effect) => early.verdict == Verdict::Pass && effect + settle_us <= other_us,
         None => false,
     };
-    // What the heal did is only known where it came before, too, or where nothing at all was amiss.
-    let healed = watch
-        .span
-        .healed_us
-        .is_some_and(|at| at + settle_us <= other_us);
     match early.verdict {
         Verdict::Fail | Verdict::LeftBroken => early.note("missed before another step began"),
-        Verdict::Pass if settled && (healed || whole.verdict == Verdict::Pass) => {
+        // Its watch was not over: a victim that is taken back may still fail, whenever its heal came.
+        Verdict::Pass if settled && whole.verdict == Verdict::Pass => {
             early.note("settled before another step began")
         }
         Verdict::Pass | Verdict::Inconclusive => {

@@ -45,6 +45,8 @@ pub(super) struct Facts<'a> {
     pub(super) load_ended: Option<LoadEnd>,
     pub(super) load_failed: Option<&'a str>,
     pub(super) aborted_by: Option<&'a str>,
+    /// When it was ended early.
+    pub(super) aborted_us: Option<i64>,
     /// A stop condition was met.
     pub(super) stopped: bool,
     pub(super) closed: bool,
@@ -89,6 +91,7 @@ impl<'a> Facts<'a> {
             load_ended: None,
             load_failed: None,
             aborted_by: None,
+            aborted_us: None,
             stopped: false,
             closed: false,
             gaps: Vec::new(),
@@ -149,6 +152,7 @@ impl<'a> Facts<'a> {
                     self.collecting = Collecting::Not;
                 }
                 self.aborted_by.get_or_insert(by);
+                self.aborted_us.get_or_insert(entry.at_us);
             }
             Event::Stopped { .. } => self.stopped = true,
             Event::Closed { .. } => self.closed = true,
@@ -262,6 +266,22 @@ impl<'a> Facts<'a> {
                 _ => None,
             })
             .last()
+    }
+
+    /// What a step's nodes ran when they were taken, as the engine described it last before.
+    pub(super) fn carried(&self, step: &StepFacts) -> Vec<&'a Component> {
+        let at_us = step.dispatched_us.unwrap_or(i64::MAX);
+        let before = || self.entries.iter().take_while(move |e| e.at_us <= at_us);
+        let describes = |id: &ComponentId| {
+            let all = before().filter_map(|e| match &e.event {
+                Event::Components(all) => all
+                    .iter()
+                    .find(|c| c.id == *id && c.is_carried_by(&step.targets)),
+                _ => None,
+            });
+            all.last()
+        };
+        step.carried.iter().filter_map(describes).collect()
     }
 
     /// Whether a check of the steady state held, and what was seen; `None` if it was never decided.

@@ -53,8 +53,7 @@ fn suffered(table: &Table<'_>, limit: i64) -> Finding {
         (failover, back) => still_impaired(table, failover, back, limit),
     };
     if finding.verdict == Verdict::Fail && figures.impaired_us > 0 {
-        let share = dossier.bad.saturating_mul(dossier.slot_us.unsigned_abs()) as f64
-            / figures.impaired_us as f64;
+        let share = dossier.lost_us as f64 / figures.impaired_us as f64;
         finding.notes.insert(
             0,
             format!("{} of requests failed", number::share(share.min(1.0))),

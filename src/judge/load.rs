@@ -8,6 +8,7 @@ use crate::model::{Outcome, RequestRecord};
 use crate::scenario::plan::Placed;
 use crate::timeline::tally::{Counts, Percentiles as Times, WindowTally};
 
+use super::aftermath::Aftermath;
 use super::case::Case;
 use super::evidence::Evidence;
 use super::promise::micros;
@@ -130,6 +131,11 @@ fn suspect<'r>(
             .starved_us
             .iter()
             .any(|at| (from_us..to_us).contains(at)),
+        aftermaths: {
+            let aftermaths = case.aftermaths.iter();
+            let within = aftermaths.filter(|a| a.at_us < to_us && a.to_us > from_us);
+            within.map(Aftermath::result).collect()
+        },
     }
 }
 

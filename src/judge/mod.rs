@@ -1,9 +1,10 @@
 //! From a plan and a recording to a verdict: pure, without network, clock or randomness.
 //!
 //! Every objective is judged three times: as recorded, for its figures, and with the requests that say more of the
-//! generator than of the system taken all good and all bad, for its verdict. No evidence is never a pass.
+//! generator and its test bed than of the system taken all good and all bad, for its verdict. No evidence is never a pass.
 
 mod after_action;
+mod aftermath;
 mod alert_story;
 mod alerts;
 mod alone;
@@ -11,6 +12,7 @@ mod as_run;
 mod availability;
 mod by_hand;
 mod case;
+mod cluster;
 mod detection;
 mod evidence;
 mod facts;
@@ -193,13 +195,11 @@ fn result_of(heading: Heading, finding: Finding, doubt: Option<Doubt>) -> Object
 
 /// Why an objective is in doubt, in words.
 fn trouble(case: &Case<'_>, suspect: u64) -> String {
-    let whole: i64 = case.doubt.slices.iter().map(|(from, to)| to - from).sum();
-    let starved = if case.facts.starved_us.is_empty() {
-        ""
-    } else {
-        " or the test bed starved of CPU"
-    };
     let zero_us = case.facts.load_started.map_or(0, |l| l.steps_zero_us);
+    let length = |slices: &[(i64, i64)]| {
+        let whole: i64 = slices.iter().map(|(from, to)| to - from).sum();
+        promise::secs(whole)
+    };
     let longest = case.doubt.pauses.iter().max_by_key(|(from, to)| to - from);
     let paused = longest.map_or_else(String::new, |(from, to)| {
         format!(
@@ -208,10 +208,22 @@ fn trouble(case: &Case<'_>, suspect: u64) -> String {
             number::moment(from - zero_us)
         )
     });
+    let mut why = Vec::new();
+    // What was dropped is the generator's, too, in however good a second.
+    if !case.doubt.late.is_empty() || case.doubt.slices.is_empty() {
+        let late = length(&case.doubt.late);
+        why.push(format!("the generator was late for {late}{paused}"));
+    }
+    let starved = aftermath::starved_slices(&case.facts);
+    if !starved.is_empty() {
+        let starved = length(&starved);
+        why.push(format!("the test bed was starved of CPU for {starved}"));
+    }
+    why.extend(aftermath::told(case));
     format!(
-        "it could come out either way: {} requests are in doubt, the generator was late{starved} for {}{paused}",
+        "it could come out either way: {} requests are in doubt, {}",
         number::count(suspect),
-        promise::secs(whole)
+        why.join("; ")
     )
 }
 

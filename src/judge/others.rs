@@ -41,6 +41,8 @@ impl Promise for Others<'_> {
         let expected = self.expected(evidence);
         let mut fired: BTreeSet<String> = BTreeSet::new();
         let mut times = 0;
+        let mut unexplained = 0;
+        let mut ill = None;
         for entry in facts.entries {
             let Event::AlertHistory {
                 alert,
@@ -64,17 +66,27 @@ impl Promise for Others<'_> {
             let began = spans
                 .iter()
                 .filter(|s| s.state == AlertState::Firing && s.from_us >= from)
-                .filter(|s| s.from_us < excused_from)
-                .count() as u64;
-            if watched && began > 0 {
-                times += began;
+                .filter(|s| s.from_us < excused_from && watched);
+            for span in began {
+                times += 1;
                 fired.insert(format!("{alert} fired: {}", listed(has)));
+                let mut aftermaths = evidence.case.aftermaths.iter();
+                match aftermaths.find(|a| a.explains_alert(span.from_us)) {
+                    Some(aftermath) => ill = ill.or(Some(aftermath)),
+                    None => unexplained += 1,
+                }
             }
         }
         let mut finding = Finding::count(times, 0);
         finding.notes = fired.into_iter().collect();
         if times > 0 {
-            return finding;
+            return match ill.filter(|_| unexplained == 0) {
+                Some(aftermath) => {
+                    let words = aftermath.words(facts);
+                    finding.open(format!("{words}: the alert may be for that"))
+                }
+                None => finding,
+            };
         }
         if let Some(why) = self.blind(facts) {
             return finding.open(why);

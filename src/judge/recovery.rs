@@ -56,12 +56,22 @@ fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> 
         | Undo::Reachable { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. }
+        | Undo::Available { .. }
         | Undo::Exec { .. }
         | Undo::Http { .. }
         | Undo::Command { .. } => plan.steps.iter().any(|s| {
-            Some(s.name.as_str()) == step && matches!(s.action, Action::Update { keep: true, .. })
+            Some(s.name.as_str()) == step
+                && matches!(s.action, Action::Update { keep: true, .. })
+                && is_through(recording, &s.name)
         }),
     }
+}
+
+/// Whether an update was through: one that was not is put back, kept or not.
+fn is_through(recording: &Recording, step: &str) -> bool {
+    recording.entries.iter().any(
+        |e| matches!(&e.event, Event::Converged { step: of, complete: true, .. } if of == step),
+    )
 }
 
 /// What is owed, in words.

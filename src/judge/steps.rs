@@ -8,6 +8,7 @@ use crate::timeline::tally::{Dossier, StepFacts};
 
 use super::alert_story::{AlertStory, labels};
 use super::case::Watch;
+use super::cluster::cluster;
 use super::detection::detected_us;
 use super::evidence::{Evidence, Tables};
 use super::result::{
@@ -66,9 +67,11 @@ fn step(evidence: &Evidence<'_>, facts: &StepFacts) -> StepResult {
             | Action::Partition { .. }
             | Action::Scale { .. }
             | Action::Exec { .. }
+            | Action::Node { .. }
             | Action::Http { .. }
             | Action::Command { .. } => None,
         }),
+        cluster: cluster(&evidence.case.plan.stack, evidence.facts, facts),
         alerts: alerts(evidence, facts),
     }
 }
@@ -144,6 +147,8 @@ fn figures(d: &Dossier, exposed: Option<bool>) -> FailoverFigures {
 fn update(evidence: &Evidence<'_>, facts: &StepFacts, watch: &Watch) -> UpdateResult {
     let span = watch.span;
     let counted = replicas(evidence.facts, facts, span.dispatched_us, span.end_us);
+    let planned = evidence.facts.planned(facts);
+    let service = planned.and_then(|s| s.action.target()).unwrap_or_default();
     UpdateResult {
         converged_us: facts
             .converged
@@ -151,19 +156,19 @@ fn update(evidence: &Evidence<'_>, facts: &StepFacts, watch: &Watch) -> UpdateRe
             .filter(|c| c.complete)
             .map(|c| c.at_us - span.dispatched_us),
         note: facts.converged.as_ref().and_then(|c| c.note.clone()),
-        min_healthy: counted.map(|c| c.lowest),
+        min_healthy: counted.as_ref().map(|c| c.lowest),
         wanted: counted.map(|c| c.wanted),
-        versions: versions(evidence, watch),
+        versions: versions(evidence, service, watch),
     }
 }
 
-/// When callers saw each version, from the baseline to the watch's end.
-fn versions(evidence: &Evidence<'_>, watch: &Watch) -> Vec<VersionSeen> {
+/// When callers saw each version of a service, from the baseline to the watch's end.
+fn versions(evidence: &Evidence<'_>, service: &str, watch: &Watch) -> Vec<VersionSeen> {
     let recording = evidence.case.recording;
     let dispatched = watch.span.dispatched_us;
     let mut seen: BTreeMap<u16, (i64, i64)> = BTreeMap::new();
     let from = evidence.case.baseline_us.0;
-    for r in &recording.requests {
+    for r in evidence.case.answers_for(service) {
         if r.version != 0 && (from..=watch.span.end_us).contains(&r.done_us) {
             let at = seen.entry(r.version).or_insert((r.done_us, r.done_us));
             *at = (at.0.min(r.done_us), at.1.max(r.done_us));

@@ -57,7 +57,7 @@ pub(super) fn stop(case: &Case<'_>) -> Option<Stop> {
     let doubt = if proven {
         ""
     } else {
-        "; but the generator was late then, and what it did not spoil is too little to prove a miss"
+        "; but much of what was seen then is in doubt, for the generator was late or the test bed starved of CPU, and the rest is too little to prove a miss"
     };
     Some(Stop {
         result: StopResult {
@@ -122,7 +122,8 @@ fn over(case: &Case<'_>, stop_us: i64) -> Option<Over> {
     last.filter(|_| open.is_empty())
 }
 
-/// Whether the stop's evidence is enough without the requests that say more of the generator than of the system.
+/// Whether the stop's evidence is enough without the requests that say more of the generator and its test bed than of the
+/// system.
 fn proven(case: &Case<'_>, condition: usize, from_us: i64, at_us: i64) -> bool {
     let Some(condition) = case.plan.stop_when.get(condition) else {
         return true;

@@ -1,5 +1,6 @@
 //! Runs that never happened: recordings built event by event.
 
+mod nodes;
 mod plans;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use crate::scenario::Plan;
 use crate::timeline::event::{AlertSpan, AlertState, Event, Moment, NameTable, Opened, Phase};
 use crate::timeline::{Entry, Recording};
 
-pub(crate) use plans::{STEP, plan, plan_with};
+pub(crate) use nodes::{BACK, DOWN, REPLACED, node, task};
+pub(crate) use plans::{STEP, plan, plan_with, swarm_with};
 
 /// µs of a second.
 pub(crate) const S: i64 = 1_000_000;
@@ -36,7 +38,7 @@ pub(crate) fn backend(index: u32) -> ComponentId {
     ComponentId::new("backend", index)
 }
 
-fn component(index: u32) -> Component {
+pub(crate) fn component(index: u32) -> Component {
     Component {
         id: backend(index),
         host: format!("backend-{index}"),
@@ -47,6 +49,7 @@ fn component(index: u32) -> Component {
         health: Health::Healthy,
         image: "v1".to_owned(),
         started_ns: None,
+        place: crate::model::Place::default(),
     }
 }
 
@@ -163,6 +166,7 @@ impl Script {
                         signal: Signal::SigKill,
                         mode: KillMode::Held,
                     }],
+                    carried: Vec::new(),
                 },
             ),
             (
@@ -227,6 +231,7 @@ impl Script {
                     step: step(),
                     targets: [1, 2, 3].map(backend).into(),
                     injections: Vec::new(),
+                    carried: Vec::new(),
                 },
             ),
             (
@@ -257,6 +262,7 @@ impl Script {
                 KILLED + 20 * S,
                 Event::Converged {
                     step: step(),
+                    call_failed: false,
                     complete,
                     note: None,
                 },
@@ -356,6 +362,33 @@ impl Script {
     pub(crate) fn without(mut self, is: impl Fn(&Event) -> bool) -> Self {
         self.events.retain(|(_, event)| !is(event));
         self
+    }
+
+    /// Changes the events.
+    pub(crate) fn map_events(mut self, change: impl Fn(&mut Event)) -> Self {
+        for (_, event) in &mut self.events {
+            change(event);
+        }
+        self
+    }
+
+    /// Changes every description of a component.
+    pub(crate) fn map_components(self, change: impl Fn(&mut Component)) -> Self {
+        self.map_events(|event| {
+            if let Event::Components(all) = event {
+                all.iter_mut().for_each(&change);
+            }
+        })
+    }
+
+    /// The stack as it was described last before.
+    pub(crate) fn last_components(&self, at_us: i64) -> Vec<Component> {
+        let before = self.events.iter().rev().filter(|(at, _)| *at < at_us);
+        let mut lists = before.filter_map(|(_, event)| match event {
+            Event::Components(all) => Some(all.clone()),
+            _ => None,
+        });
+        lists.next().unwrap_or_default()
     }
 
     /// Changes the requests due in a stretch.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Action, Outcome};
+use crate::model::{ComponentId, Outcome};
 use crate::scenario::plan::{Placed, Plan};
 use crate::timeline::Recording;
 use crate::timeline::event::{Event, Level, Moment};
@@ -17,6 +17,8 @@ use super::{paced, stop};
 
 /// Share of the slots that may be dropped.
 const DROPPED_AT_MOST: f64 = 0.01;
+/// How long a fault may take from the choice of its targets to its dispatch, µs.
+const CHOSEN_US: i64 = 5_000_000;
 /// A heal so much before its time was no timer's.
 const EARLY_US: i64 = 100_000;
 
@@ -266,10 +268,8 @@ fn stepped(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
     }
     unrecorded(facts, step, reasons);
     // An update that the platform gave up is a finding, and its objectives judge it.
-    let updates = facts
-        .planned(step)
-        .is_some_and(|p| matches!(p.action, Action::Update { .. }));
-    if let Some(error) = step.error.as_ref().filter(|_| !updates) {
+    let given_up = step.converged.as_ref().is_some_and(|c| !c.call_failed);
+    if let Some(error) = step.error.as_ref().filter(|_| !given_up) {
         reasons.push(reason(
             "call_failed",
             format!("{name}: the call that makes the fault failed, so it was not kept as planned: {error}"),
@@ -370,6 +370,9 @@ fn unrecorded(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
             format!("{name}: the recording does not describe {target}"),
         ));
     }
+    if let Some(why) = carried_otherwise(facts, step, at_us) {
+        reasons.push(reason("recording_damaged", format!("{name}: {why}")));
+    }
     let mut missing = |what: &str| {
         let message = format!("{name}: the recording does not say {what}");
         reasons.push(reason("recording_damaged", message));
@@ -390,6 +393,47 @@ fn unrecorded(facts: &Facts<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
     if step.healed_us.is_some() && step.heal_begins_us.is_none() {
         missing("when its healing began");
     }
+}
+
+/// What a step's nodes ran must be what the stack was described to run on them shortly before, for callers are judged by
+/// it.
+fn carried_otherwise(facts: &Facts<'_>, step: &StepFacts, at_us: i64) -> Option<String> {
+    let lists: Vec<(i64, BTreeSet<&ComponentId>)> = facts
+        .entries
+        .iter()
+        .take_while(|e| e.at_us <= at_us)
+        .filter_map(|e| match &e.event {
+            Event::Components(all) => {
+                let on_them = all.iter().filter(|c| c.is_carried_by(&step.targets));
+                Some((e.at_us, on_them.map(|c| &c.id).collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    let said: BTreeSet<&ComponentId> = step.carried.iter().collect();
+    let last_us = lists.last().map_or(0, |(at, _)| *at);
+    // Something may have been described anew between the choice and the fault.
+    let fits = |(at, on_them): &(i64, BTreeSet<&ComponentId>)| {
+        *at >= last_us - CHOSEN_US && *on_them == said
+    };
+    if lists.iter().any(fits) || (lists.is_empty() && said.is_empty()) {
+        return None;
+    }
+    let words = |ids: &BTreeSet<&ComponentId>| {
+        let each: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        if each.is_empty() {
+            "nothing".to_owned()
+        } else {
+            each.join(", ")
+        }
+    };
+    let described = lists
+        .last()
+        .map_or("nothing".to_owned(), |(_, ids)| words(ids));
+    Some(format!(
+        "the recording has it that the nodes taken ran {}, and describes {described} on them",
+        words(&said)
+    ))
 }
 
 pub(super) fn reason(code: impl Into<String>, message: impl Into<String>) -> Reason {

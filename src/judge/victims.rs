@@ -1,11 +1,13 @@
 //! Whether the answers bear a step out: its victims served before it, not while they were gone, and again after it.
 
-use crate::model::{Action, ComponentId, StackEventKind};
+use std::time::Duration;
+
+use crate::model::{Action, ComponentId, NodeFault, RequestRecord, StackEventKind};
 use crate::timeline::event::Event;
 use crate::timeline::tally::StepFacts;
 
 use super::case::Watch;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, unexposed};
 use super::promise::{micros, secs};
 use super::result::Reason;
 use super::validity::reason;
@@ -26,7 +28,10 @@ pub(super) fn victims(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut V
     if evidence.case.exposed(step) == Some(false) {
         reasons.push(reason(
             "not_exposed",
-            format!("{name}: the victim had answered nobody in the 10 s before, so what callers saw says nothing of its loss"),
+            format!(
+                "{name}: {}, so what callers saw says nothing of its loss",
+                unexposed(step)
+            ),
         ));
     }
     let taken = evidence.facts.planned(step).map(|p| &p.action);
@@ -34,6 +39,10 @@ pub(super) fn victims(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut V
         return;
     };
     if action.take().is_none() {
+        return;
+    }
+    if let Action::Node { fault, .. } = action {
+        gone_with_node(evidence, step, fault, reasons);
         return;
     }
     for victim in &step.targets {
@@ -63,6 +72,8 @@ fn gone(
         | Action::Exec { .. }
         | Action::Http { .. }
         | Action::Command { .. }
+        // A node answers nobody itself, and what it ran is asked for on its own.
+        | Action::Node { .. }
         | Action::Update { .. } => false,
     };
     // Without a hold it may be back at any time.
@@ -74,26 +85,10 @@ fn gone(
     let (true, Some(hold), Some(effect)) = (silences, hold, effect) else {
         return;
     };
-    // Another step on its service may have started it, or made it anew.
-    let started = evidence.facts.entries.iter().find_map(|e| match &e.event {
-        Event::Engine {
-            component,
-            engine_us,
-            what: StackEventKind::Started | StackEventKind::Unpaused,
-        } if component == victim && *engine_us > effect.at_us => Some(*engine_us),
-        _ => None,
-    });
-    let until = step
-        .heal_begins_us
-        .unwrap_or(i64::MAX)
-        .min(effect.at_us.saturating_add(micros(hold)))
-        .min(started.unwrap_or(i64::MAX));
+    let until = back_us(evidence, step, victim, effect.at_us, Some(hold));
     let from = effect.at_us.saturating_add(LEEWAY_US);
-    let answers = evidence
-        .case
-        .answers_of(victim)
-        .filter(|r| r.good && r.done_us < until && r.sent_us.is_some_and(|sent| sent >= from))
-        .count();
+    let answers = evidence.case.answers_of(victim);
+    let answers = answers.filter(|r| answered(r, from, until)).count();
     if answers > 0 {
         reasons.push(reason(
             "answered_while_gone",
@@ -103,6 +98,75 @@ fn gone(
             ),
         ));
     }
+}
+
+/// What ran on a node that is dead or frozen answers nobody either. Its replacement may, by a name of its own.
+fn gone_with_node(
+    evidence: &Evidence<'_>,
+    step: &StepFacts,
+    fault: &NodeFault,
+    reasons: &mut Vec<Reason>,
+) {
+    let silences = match fault {
+        NodeFault::Kill | NodeFault::Stop { .. } | NodeFault::Pause => true,
+        // Who stood at the node's own side of the cut may still be reached, and a drain moves in order.
+        NodeFault::Disconnect | NodeFault::Partition | NodeFault::Drain => false,
+    };
+    if !silences {
+        return;
+    }
+    let hold = evidence.facts.planned(step).and_then(|p| p.hold);
+    for was in evidence.facts.carried(step) {
+        let node = was.place.node.as_ref();
+        let effect = step.effects.iter().find(|e| e.component.as_ref() == node);
+        let (Some(node), Some(effect)) = (node, effect) else {
+            continue;
+        };
+        let until = back_us(evidence, step, node, effect.at_us, hold);
+        let from = effect.at_us.saturating_add(LEEWAY_US);
+        let answers = evidence.case.answers_of_making(was);
+        let answers = answers.filter(|r| answered(r, from, until)).count();
+        if answers > 0 {
+            reasons.push(reason(
+                "answered_while_gone",
+                format!(
+                    "{}: {answers} good answers bear a name that {} had on {node}, sent for while {node} was gone: they come from elsewhere (a cache, or another of that name), so nobody knows who served whom",
+                    step.name, was.id
+                ),
+            ));
+        }
+    }
+}
+
+/// Whether it was answered well, and sent for within this stretch.
+fn answered(request: &RequestRecord, from_us: i64, until_us: i64) -> bool {
+    let sent = request.sent_us.is_some_and(|sent| sent >= from_us);
+    request.good && request.done_us < until_us && sent
+}
+
+/// The earliest that a victim may be back: another step may have started it, or made it anew.
+fn back_us(
+    evidence: &Evidence<'_>,
+    step: &StepFacts,
+    victim: &ComponentId,
+    effect_us: i64,
+    hold: Option<Duration>,
+) -> i64 {
+    let started = evidence.facts.entries.iter().find_map(|e| match &e.event {
+        Event::Engine {
+            component,
+            engine_us,
+            what: StackEventKind::Started | StackEventKind::Unpaused,
+            ..
+        } if component == victim && *engine_us > effect_us => Some(*engine_us),
+        _ => None,
+    });
+    let held = hold.map(|hold| effect_us.saturating_add(micros(hold)));
+    [step.heal_begins_us, held, started]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(i64::MAX)
 }
 
 /// A victim that served before and never again is not back, whatever the engine says of it.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::number;
-use super::result::{Figure, ObjectiveResult, Unit};
+use super::result::{Aftermath, Figure, Illness, ObjectiveResult, Unit};
 use super::verdict::Verdict;
 
 /// What an objective is called: `latency p99, during lose-one`.
@@ -44,7 +44,7 @@ pub fn name(o: &ObjectiveResult) -> String {
     }
 }
 
-/// What was observed; a range where the generator's own trouble left one open.
+/// What was observed; a range where trouble of the generator or the test bed left one open.
 #[must_use]
 pub fn observed(o: &ObjectiveResult) -> String {
     if let (Verdict::Inconclusive, Some(doubt)) = (o.verdict, &o.doubt) {
@@ -155,6 +155,23 @@ fn excess(o: &ObjectiveResult) -> f64 {
         Unit::Count if observed >= limit => observed / limit.max(1.0),
         Unit::Count => limit / observed.max(1.0),
     }
+}
+
+/// What became of a starved test bed, on the steps' clock that begins at `zero_us`: `the test bed was starved of CPU at
+/// +12.0 s; 6.2 s later b-app/2 became unhealthy`.
+#[must_use]
+pub fn aftermath(a: &Aftermath, zero_us: i64) -> String {
+    let what = match a.what {
+        Illness::Unhealthy => "became unhealthy",
+        Illness::Died => "died",
+        Illness::NotReady => "was said not to be ready",
+    };
+    format!(
+        "the test bed was starved of CPU at {}; {:.1} s later {} {what}",
+        number::moment(a.starved_us - zero_us),
+        (a.at_us - a.starved_us) as f64 / 1e6,
+        a.component
+    )
 }
 
 /// The objective in a sentence: what was observed, what was promised, and why it is no pass.

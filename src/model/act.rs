@@ -96,4 +96,22 @@ impl Act {
             | Self::Acknowledge => None,
         }
     }
+
+    /// What it is called in `result.json`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fire { .. } => "fire",
+            Self::Skip { .. } => "skip",
+            Self::Heal { .. } => "heal",
+            Self::Extend { .. } => "extend",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Rate { .. } => "rate",
+            Self::Note { .. } => "note",
+            Self::Acknowledge => "acknowledge",
+            Self::Predict { .. } => "predict",
+            Self::Break { .. } => "break",
+        }
+    }
 }

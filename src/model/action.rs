@@ -1,11 +1,13 @@
 //! What a step does to the stack.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, Ratio, Template};
+use super::{ComponentId, NODE, Ratio, Template};
 
 /// How many of a target are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -57,6 +59,10 @@ pub enum UpdateChange {
     Env(BTreeMap<String, Template>),
     /// The command line.
     Command(Vec<Template>),
+    /// The files that define the whole stack, later ones over earlier ones: what they change of any service rolls out.
+    Files(Vec<PathBuf>),
+    /// Nothing: each replica is replaced by one of the same definition, so that the platform places it anew.
+    Again,
     /// Done by the user's own tool, watched the same way; `undo: None` is `undo: none`.
     By {
         /// Command line that updates; it ends when the update is through.
@@ -64,6 +70,83 @@ pub enum UpdateChange {
         /// Command line that puts the old version back.
         undo: Option<Vec<Template>>,
     },
+}
+
+/// What is done to a node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeFault {
+    /// Its power goes: nothing on it ends in order.
+    Kill,
+    /// It is shut down in order, and cut off after `grace`.
+    Stop {
+        /// Time between the two.
+        grace: Duration,
+    },
+    /// It freezes with everything on it.
+    Pause,
+    /// It is taken off the cluster's network, and hears of it.
+    Disconnect,
+    /// Its packets are dropped without a word to either side.
+    Partition,
+    /// The cluster moves its tasks elsewhere and gives it no new ones.
+    Drain,
+}
+
+/// What a node is to its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeRole {
+    /// It decides, at the moment: of the managers, one.
+    Leader,
+    /// It votes.
+    Manager,
+    /// It runs tasks only.
+    Worker,
+}
+
+impl fmt::Display for NodeRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leader => "leader",
+            Self::Manager => "manager",
+            Self::Worker => "worker",
+        })
+    }
+}
+
+impl NodeRole {
+    /// Whether a node of this role is one of those `asked` for: the leader is a manager, too.
+    #[must_use]
+    pub fn is(self, asked: Self) -> bool {
+        self == asked || (self == Self::Leader && asked == Self::Manager)
+    }
+}
+
+/// Which nodes a step chooses among; all where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Among {
+    /// Those that run a replica of this service when the time comes.
+    pub holding: Option<String>,
+    /// Those of this zone.
+    pub zone: Option<String>,
+    /// Those of this role.
+    pub role: Option<NodeRole>,
+}
+
+/// Which, after "nodes": `of zone a with role worker that run backend`; empty for all.
+impl fmt::Display for Among {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            self.zone.as_ref().map(|zone| format!("of zone {zone}")),
+            self.role.map(|role| format!("with role {role}")),
+            self.holding
+                .as_ref()
+                .map(|service| format!("that run {service}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&parts.join(" "))
+    }
 }
 
 /// A step's action, as planned. `target` is a service of the stack.
@@ -128,6 +211,12 @@ pub enum Action {
         change: UpdateChange,
         keep: bool,
     },
+    /// Hit nodes of the cluster, with all that runs on them.
+    Node {
+        fault: NodeFault,
+        take: Take,
+        among: Among,
+    },
 }
 
 impl Action {
@@ -145,11 +234,41 @@ impl Action {
             Self::Exec { .. } => "exec",
             Self::Http { .. } => "http",
             Self::Command { .. } => "command",
+            Self::Update {
+                change: UpdateChange::Again,
+                ..
+            } => "rebalance",
             Self::Update { .. } => "update",
+            Self::Node { .. } if self.is_zone_outage() => "zone_outage",
+            Self::Node { fault, .. } => match fault {
+                NodeFault::Kill => "node_kill",
+                NodeFault::Stop { .. } => "node_stop",
+                NodeFault::Pause => "node_pause",
+                NodeFault::Disconnect => "node_disconnect",
+                NodeFault::Partition => "node_partition",
+                NodeFault::Drain => "drain",
+            },
         }
     }
 
-    /// The service it is aimed at, where it is aimed at one.
+    /// Whether the power of every node of a zone goes: then the zone as a whole has to run what is asked for.
+    #[must_use]
+    pub fn is_zone_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Node {
+                fault: NodeFault::Kill,
+                take: Take::All,
+                among: Among {
+                    zone: Some(_),
+                    role: None,
+                    ..
+                },
+            }
+        )
+    }
+
+    /// The service it is aimed at, where it is aimed at one; [`NODE`] for nodes.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         match self {
@@ -162,6 +281,7 @@ impl Action {
             | Self::Scale { target, .. }
             | Self::Exec { target, .. }
             | Self::Update { target, .. } => Some(target),
+            Self::Node { .. } => Some(NODE),
             Self::Http { .. } | Self::Command { .. } => None,
         }
     }
@@ -176,7 +296,8 @@ impl Action {
             | Self::Restart { take, .. }
             | Self::Disconnect { take, .. }
             | Self::Partition { take, .. }
-            | Self::Exec { take, .. } => Some(*take),
+            | Self::Exec { take, .. }
+            | Self::Node { take, .. } => Some(*take),
             Self::Scale { .. } | Self::Http { .. } | Self::Command { .. } | Self::Update { .. } => {
                 None
             }
@@ -244,11 +365,20 @@ pub enum Injection {
         service: String,
         env: BTreeMap<String, Template>,
     },
+    /// See [`NodeFault::Drain`].
+    Drain { component: ComponentId },
     /// See [`UpdateChange::Command`].
     UpdateCommand {
         service: String,
         command: Vec<Template>,
     },
+    /// See [`UpdateChange::Files`].
+    UpdateFiles {
+        service: String,
+        files: Vec<PathBuf>,
+    },
+    /// See [`UpdateChange::Again`].
+    UpdateAgain { service: String },
 }
 
 impl Injection {
@@ -262,11 +392,14 @@ impl Injection {
             | Self::Restart { component, .. }
             | Self::Disconnect { component, .. }
             | Self::Partition { component, .. }
+            | Self::Drain { component }
             | Self::Exec { component, .. } => Some(component),
             Self::Scale { .. }
             | Self::UpdateImage { .. }
             | Self::UpdateEnv { .. }
-            | Self::UpdateCommand { .. } => None,
+            | Self::UpdateCommand { .. }
+            | Self::UpdateFiles { .. }
+            | Self::UpdateAgain { .. } => None,
         }
     }
 
@@ -277,14 +410,40 @@ impl Injection {
             Self::Scale { service, .. }
             | Self::UpdateImage { service, .. }
             | Self::UpdateEnv { service, .. }
-            | Self::UpdateCommand { service, .. } => Some(service),
+            | Self::UpdateCommand { service, .. }
+            | Self::UpdateFiles { service, .. }
+            | Self::UpdateAgain { service } => Some(service),
             Self::Kill { .. }
             | Self::Stop { .. }
             | Self::Pause { .. }
             | Self::Restart { .. }
             | Self::Disconnect { .. }
             | Self::Partition { .. }
+            | Self::Drain { .. }
             | Self::Exec { .. } => None,
         }
+    }
+
+    /// The same call on a component that another layer of the platform knows as `component`; calls on services stay as they
+    /// are.
+    #[must_use]
+    pub fn on(mut self, named: &ComponentId) -> Self {
+        match &mut self {
+            Self::Kill { component, .. }
+            | Self::Stop { component, .. }
+            | Self::Pause { component }
+            | Self::Restart { component, .. }
+            | Self::Disconnect { component, .. }
+            | Self::Partition { component, .. }
+            | Self::Drain { component }
+            | Self::Exec { component, .. } => component.clone_from(named),
+            Self::Scale { .. }
+            | Self::UpdateImage { .. }
+            | Self::UpdateEnv { .. }
+            | Self::UpdateCommand { .. }
+            | Self::UpdateFiles { .. }
+            | Self::UpdateAgain { .. } => {}
+        }
+        self
     }
 }

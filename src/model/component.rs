@@ -6,6 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::NodeRole;
+
+/// The service whose replicas are the nodes of a cluster.
+pub const NODE: &str = "node";
+
 /// The stable identity of a component: a service and the number of the replica, from 1. Written `backend/2`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentId {
@@ -105,18 +110,49 @@ pub struct Component {
     pub image: String,
     /// When it was started, in ns of the engine's wall clock; `None` if never.
     pub started_ns: Option<i64>,
+    /// Where in a cluster it is.
+    #[serde(default, skip_serializing_if = "Place::is_nowhere")]
+    pub place: Place,
+}
+
+/// Where in a cluster a component is; nowhere on a platform without nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The node that it runs on; for a node, `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<ComponentId>,
+    /// The node's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// What a node is to its cluster; `None` for what runs on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<NodeRole>,
+}
+
+impl Place {
+    /// Whether nothing is known of it.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Component {
     /// Whether an instance header names this component: by name, host name, container id (first 12) or address.
     #[must_use]
     pub fn answers_to(&self, instance: &str) -> bool {
-        let id12 = self.handle.get(..12).unwrap_or(&self.handle);
         instance == self.id.to_string()
-            || instance == self.host
+            || self.made_as(instance)
+            || self.addresses.iter().any(|a| a == instance)
+    }
+
+    /// Whether an instance header names it by what it was made with: its name, host name or container id.
+    #[must_use]
+    pub fn made_as(&self, instance: &str) -> bool {
+        let id12 = self.handle.get(..12).unwrap_or(&self.handle);
+        instance == self.host
             || instance == self.name
             || (!id12.is_empty() && instance.get(..12).unwrap_or(instance) == id12)
-            || self.addresses.iter().any(|a| a == instance)
     }
 
     /// Up as far as one can tell: running and not failing its health check.
@@ -124,6 +160,13 @@ impl Component {
     pub fn healthy(&self) -> bool {
         self.state == RunState::Running
             && matches!(self.health, Health::Healthy | Health::Unchecked)
+    }
+
+    /// Whether it ran on one of these nodes, to go down with it.
+    #[must_use]
+    pub fn is_carried_by(&self, nodes: &[ComponentId]) -> bool {
+        let on = self.place.node.as_ref();
+        self.state == RunState::Running && on.is_some_and(|node| nodes.contains(node))
     }
 
     /// Its first address without a port, for `${victim.address}`.
@@ -190,4 +233,20 @@ pub enum StackEventKind {
     Destroyed,
     /// Killed by the kernel for want of memory.
     OutOfMemory,
+    /// Its cluster's managers say otherwise of a node than before.
+    Node {
+        #[serde(flatten)]
+        said: NodeSaid,
+    },
+}
+
+/// What the managers of a cluster say of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSaid {
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether tasks may run on it (it is not drained).
+    pub active: bool,
+    /// Whether it leads.
+    pub leads: bool,
 }

@@ -21,9 +21,14 @@ mod undo;
 mod units;
 
 pub use act::{Act, Prediction};
-pub use action::{Action, HttpCall, Injection, KillMode, Signal, Take, UpdateChange};
+pub use action::{
+    Action, Among, HttpCall, Injection, KillMode, NodeFault, NodeRole, Signal, Take, UpdateChange,
+};
 pub use command::Command;
-pub use component::{Component, ComponentId, Health, RunState, StackEvent, StackEventKind, When};
+pub use component::{
+    Component, ComponentId, Health, NODE, NodeSaid, Place, RunState, StackEvent, StackEventKind,
+    When,
+};
 pub use journeys::Journeys;
 pub use outcome::Outcome;
 pub use pace::{Pace, PaceChange, Paced};
@@ -34,7 +39,8 @@ pub use request::{RequestRecord, Retried};
 pub use schedule::{Schedule, Stage};
 pub use selector::{Label, Selector};
 pub use stack_spec::{
-    ComposeSpec, ExternalSpec, FakeSpec, ProcessService, ProcessSpec, Ready, StackSpec,
+    ComposeSpec, ExternalSpec, FakeSpec, MachinesSpec, ManagerSpec, ProcessService, ProcessSpec,
+    Ready, StackSpec, SwarmSpec,
 };
 pub use template::{Lookup, Part, Template, TemplateError, Variable};
 pub use undo::Undo;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Template;
+use super::{Action, ComponentId, NODE, Template};
 
 /// When a stack or a service counts as ready: a GET answered with 2xx.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Ready {
 pub enum StackSpec {
     /// Docker Compose.
     Compose(ComposeSpec),
+    /// Docker Swarm.
+    Swarm(Box<SwarmSpec>),
     /// Child processes of firedrill's own.
     Process(ProcessSpec),
     /// Nothing is started or stopped.
@@ -48,6 +50,58 @@ pub struct ComposeSpec {
     pub ready: Option<Ready>,
     /// Container ports mentioned in the scenario need no listing here: they are asked of the engine.
     pub services: Vec<String>,
+}
+
+/// A stack of services that firedrill deploys on a Swarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwarmSpec {
+    /// The stack file, as `docker stack deploy` takes it.
+    pub file: PathBuf,
+    /// Environment for its interpolation.
+    pub env: BTreeMap<String, Template>,
+    /// Images that the nodes must have besides those of the stack file: what updates roll out. Given to machines only.
+    pub images: Vec<Template>,
+    /// Machines that firedrill stands up.
+    pub machines: Option<MachinesSpec>,
+    /// How a Swarm is reached that is there already; with neither, the engine at hand must be a manager.
+    pub manager: Option<ManagerSpec>,
+    /// What stands beside the cluster: a load balancer, monitoring.
+    pub outside: Option<ComposeSpec>,
+    /// When the whole is ready, besides its health checks.
+    pub ready: Option<Ready>,
+    /// The services of the stack file.
+    pub services: Vec<String>,
+    /// Those of them of which each node runs one: what is lost with a node is not replaced elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub global: Vec<String>,
+}
+
+/// The nodes of a cluster, as containers of the engine at hand that run engines of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MachinesSpec {
+    /// The Compose file of the machines: its labels say who is a manager, and in which zone.
+    pub file: PathBuf,
+    /// The cluster's name: one that stands already under it is used, and left as it was found.
+    pub name: String,
+    /// Environment for its interpolation.
+    pub env: BTreeMap<String, Template>,
+    /// They are left standing, whoever made them.
+    pub keep: bool,
+}
+
+/// How a manager is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagerSpec {
+    /// `tcp://host:port`, by TLS where a folder with `ca.pem`, `cert.pem` and `key.pem` is given.
+    At {
+        /// The address.
+        address: String,
+        /// The folder.
+        certs: Option<PathBuf>,
+    },
+    /// The Docker context of this name.
+    Context(String),
 }
 
 /// Services run as child processes.
@@ -100,6 +154,7 @@ impl StackSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Compose(_) => "compose",
+            Self::Swarm(_) => "swarm",
             Self::Process(_) => "process",
             Self::External(_) => "external",
             Self::Fake(_) => "fake",
@@ -111,6 +166,10 @@ impl StackSpec {
     pub fn services(&self) -> Vec<String> {
         match self {
             Self::Compose(c) => c.services.clone(),
+            Self::Swarm(s) => {
+                let outside = s.outside.iter().flat_map(|o| &o.services);
+                s.services.iter().chain(outside).cloned().collect()
+            }
             Self::Process(p) => p.services.keys().cloned().collect(),
             Self::External(e) => e.addresses.keys().cloned().collect(),
             Self::Fake(f) => f.services.keys().cloned().collect(),
@@ -122,9 +181,40 @@ impl StackSpec {
     pub fn ready(&self) -> Option<&Ready> {
         match self {
             Self::Compose(c) => c.ready.as_ref(),
+            Self::Swarm(s) => s.ready.as_ref(),
             Self::Process(p) => p.ready.as_ref(),
             Self::External(e) => e.ready.as_ref(),
             Self::Fake(_) => None,
+        }
+    }
+
+    /// Whether the platform makes another replica of a service elsewhere when one is lost with its node.
+    #[must_use]
+    pub fn replaces(&self, service: &str) -> bool {
+        match self {
+            Self::Swarm(s) => !s.global.iter().any(|global| global == service),
+            Self::Compose(_) | Self::Process(_) | Self::External(_) | Self::Fake(_) => false,
+        }
+    }
+
+    /// Whether a component is still there when all that the run stood up has been taken down: a node of a cluster that is
+    /// kept, or that was there before.
+    #[must_use]
+    pub fn leaves(&self, id: &ComponentId) -> bool {
+        match self {
+            Self::Swarm(s) => id.service == NODE && s.machines.as_ref().is_none_or(|m| m.keep),
+            Self::Compose(_) | Self::Process(_) | Self::External(_) | Self::Fake(_) => false,
+        }
+    }
+
+    /// Whether the action breaks what firedrill did not start, so that the scenario has to allow it: on an external stack
+    /// whatever it is aimed at, on a Swarm that is there already its nodes.
+    #[must_use]
+    pub fn is_foreign_to(&self, action: &Action) -> bool {
+        match self {
+            Self::External(_) => action.target().is_some(),
+            Self::Swarm(s) => s.machines.is_none() && matches!(action, Action::Node { .. }),
+            Self::Compose(_) | Self::Process(_) | Self::Fake(_) => false,
         }
     }
 }

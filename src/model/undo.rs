@@ -47,6 +47,12 @@ pub enum Undo {
         env: Vec<String>,
         command: Option<Vec<String>>,
     },
+    /// The cluster gives the node tasks as before: `active`, or what it was. `node` is the cluster's own id of it.
+    Available {
+        component: ComponentId,
+        node: String,
+        availability: String,
+    },
     /// This command has ended with 0 inside the component.
     Exec {
         component: ComponentId,
@@ -58,6 +64,47 @@ pub enum Undo {
     Command { run: Vec<Template>, folder: String },
     /// Nothing is owed (`undo: none`).
     Nothing,
+}
+
+impl Undo {
+    /// The component it is about, unless it is a whole service's or none's.
+    #[must_use]
+    pub fn component(&self) -> Option<&ComponentId> {
+        match self {
+            Self::Running { component, .. }
+            | Self::Unpaused { component }
+            | Self::Connected { component, .. }
+            | Self::Reachable { component, .. }
+            | Self::Available { component, .. }
+            | Self::Exec { component, .. } => Some(component),
+            Self::Down
+            | Self::Replicas { .. }
+            | Self::Definition { .. }
+            | Self::Http { .. }
+            | Self::Command { .. }
+            | Self::Nothing => None,
+        }
+    }
+
+    /// The same state of a component that another layer of the platform knows as `named`.
+    #[must_use]
+    pub fn of(mut self, named: &ComponentId) -> Self {
+        match &mut self {
+            Self::Running { component, .. }
+            | Self::Unpaused { component }
+            | Self::Connected { component, .. }
+            | Self::Reachable { component, .. }
+            | Self::Available { component, .. }
+            | Self::Exec { component, .. } => component.clone_from(named),
+            Self::Down
+            | Self::Replicas { .. }
+            | Self::Definition { .. }
+            | Self::Http { .. }
+            | Self::Command { .. }
+            | Self::Nothing => {}
+        }
+        self
+    }
 }
 
 /// What has to be done, in words: `unpause backend/2`.
@@ -75,6 +122,11 @@ impl fmt::Display for Undo {
                 write!(f, "set {service} to {} replicas", indexes.len())
             }
             Self::Definition { service, image, .. } => write!(f, "put {service} back to {image}"),
+            Self::Available {
+                component,
+                availability,
+                ..
+            } => write!(f, "make {component} {availability} again"),
             Self::Exec { component, .. } => write!(f, "run the undo in {component}"),
             Self::Http { call } => write!(f, "call {} {}", call.method, call.url),
             Self::Command { run, .. } => {

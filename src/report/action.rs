@@ -1,7 +1,7 @@
 //! A step's action in words.
 
 use crate::judge::number;
-use crate::model::{Action, UpdateChange};
+use crate::model::{Action, Among, UpdateChange};
 use crate::scenario::plan::StepPlan;
 
 /// `kill SIGKILL backend/2 (1 of 3), held 20 s`. `replicas` is how many the target's service has, where known.
@@ -16,7 +16,8 @@ pub(super) fn sentence(step: &StepPlan, targets: &[String], replicas: Option<usi
         _ => None,
     };
     let to = change(&step.action).map(|to| format!("to {to}"));
-    let words: Vec<String> = [Some(verb(&step.action)), who, share, to]
+    let among = among(&step.action);
+    let words: Vec<String> = [Some(verb(&step.action)), who, share, among, to]
         .into_iter()
         .flatten()
         .collect();
@@ -57,6 +58,7 @@ fn verb(action: &Action) -> String {
         | Action::Disconnect { network: None, .. }
         | Action::Partition { from: None, .. }
         | Action::Scale { .. }
+        | Action::Node { .. }
         | Action::Update { .. } => action.name().to_owned(),
     }
 }
@@ -73,7 +75,14 @@ fn change(action: &Action) -> Option<String> {
                     .join(" "),
             ),
             UpdateChange::Command(command) => Some(format!("`{}`", words(command))),
-            UpdateChange::By { .. } => None,
+            UpdateChange::Files(files) => Some(
+                files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(" + "),
+            ),
+            UpdateChange::By { .. } | UpdateChange::Again => None,
         },
         Action::Kill { .. }
         | Action::Stop { .. }
@@ -83,7 +92,29 @@ fn change(action: &Action) -> Option<String> {
         | Action::Partition { .. }
         | Action::Exec { .. }
         | Action::Http { .. }
+        | Action::Node { .. }
         | Action::Command { .. } => None,
+    }
+}
+
+/// Of which nodes they were chosen.
+fn among(action: &Action) -> Option<String> {
+    match action {
+        Action::Node { among, .. } if *among != Among::default() => {
+            Some(format!("among the nodes {among}"))
+        }
+        Action::Node { .. }
+        | Action::Kill { .. }
+        | Action::Stop { .. }
+        | Action::Pause { .. }
+        | Action::Restart { .. }
+        | Action::Disconnect { .. }
+        | Action::Partition { .. }
+        | Action::Scale { .. }
+        | Action::Exec { .. }
+        | Action::Http { .. }
+        | Action::Command { .. }
+        | Action::Update { .. } => None,
     }
 }
 

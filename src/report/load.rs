@@ -256,6 +256,7 @@ mod tests {
                 due: 5_000,
                 on_time: 4_000,
                 starved: false,
+                aftermaths: Vec::new(),
             }],
             windows: vec![WindowResult {
                 name: "run".to_owned(),

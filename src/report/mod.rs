@@ -6,6 +6,7 @@ mod callers;
 mod error;
 mod export;
 mod github;
+mod health;
 mod hlog;
 mod json;
 mod junit;

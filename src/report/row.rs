@@ -118,7 +118,7 @@ fn doubt(o: &ObjectiveResult) -> Option<String> {
         .as_ref()
         .filter(|_| o.verdict != Verdict::Inconclusive)?;
     Some(format!(
-        "stands whatever became of {} requests that the generator may have spoilt",
+        "stands whatever became of {} requests that the generator or a starved test bed may have spoilt",
         number::count(doubt.suspect)
     ))
 }

@@ -1,8 +1,10 @@
 //! The story of a step: what was done, what callers saw, what became of the victims and the alerts.
 
 use crate::judge::number;
-use crate::judge::result::{AlertResult, Judgement, StepResult, UpdateResult, VictimResult};
-use crate::model::ComponentId;
+use crate::judge::result::{
+    AlertResult, ClusterResult, Judgement, StepResult, UpdateResult, VictimResult,
+};
+use crate::model::{Action, ComponentId, NodeFault, Take};
 use crate::scenario::plan::{Plan, StepPlan};
 use crate::timeline::Recording;
 use crate::timeline::event::Event;
@@ -66,6 +68,12 @@ pub(super) fn lines(
             story.labelled("", label, &name, text);
         }
     }
+    if let Some(cluster) = &step.cluster {
+        if !cluster.carried.is_empty() {
+            story.line("", "carried", &cluster.carried.join(", "));
+        }
+        story.line("", "cluster", &cluster_line(plan, planned, cluster));
+    }
     for victim in &step.victims {
         if let Some(text) = traffic(step, victim) {
             story.line("", &victim.target, &text);
@@ -126,6 +134,54 @@ fn replicas(recording: &Recording, step: &StepPlan, dispatched_us: i64) -> Optio
         })
         .last()
         .filter(|n| *n > 0)
+}
+
+/// `node down 12.4 s · replaced 16.1 s · ready again 2.3 s after the heal`.
+fn cluster_line(plan: &Plan, step: &StepPlan, cluster: &ClusterResult) -> String {
+    let (node, last) = if step.action.take() == Some(Take::Count(1)) {
+        ("node", "")
+    } else {
+        ("last node", "last ")
+    };
+    let drained = matches!(
+        step.action,
+        Action::Node {
+            fault: NodeFault::Drain,
+            ..
+        }
+    );
+    let seconds = |us: i64| format!("{:.1} s", us as f64 / 1e6);
+    let parts = [
+        match cluster.node_down_us {
+            Some(us) => Some(format!("{node} down {}", seconds(us))),
+            // A drained node stays ready.
+            None => (!drained).then(|| format!("{node} never seen down")),
+        },
+        match cluster.replaced_us {
+            Some(us) => Some(format!("{last}replaced {}", seconds(us))),
+            None => replaceable(plan, cluster).then(|| "not replaced".to_owned()),
+        },
+        cluster
+            .leader_us
+            .map(|us| format!("another leader {}", seconds(us))),
+        cluster.node_ready_us.map(|us| {
+            let side = if us < 0 { "before" } else { "after" };
+            format!("ready again {} {side} the heal", seconds(us.abs()))
+        }),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        "nothing had to move".to_owned()
+    } else {
+        parts.join(" · ")
+    }
+}
+
+/// Whether anything was lost with the nodes that is made again elsewhere.
+fn replaceable(plan: &Plan, cluster: &ClusterResult) -> bool {
+    let lost = cluster.carried.iter().filter_map(|id| id.parse().ok());
+    let mut lost = lost.map(|id: ComponentId| plan.stack.replaces(&id.service));
+    lost.any(|made| made)
 }
 
 fn roll_out(update: &UpdateResult) -> String {

@@ -3,9 +3,9 @@
 use super::{
     Style, export, github, hlog, junit, markdown, text, timeline_csv, verdict_line, write_all,
 };
-use crate::judge::testing::{S, Script, ZERO, plan, plan_with};
+use crate::judge::testing::{S, Script, ZERO, backend, plan, plan_with, swarm_with};
 use crate::judge::{Judgement, judge};
-use crate::model::Outcome;
+use crate::model::{Health, Outcome, StackEventKind};
 use crate::scenario::Plan;
 use crate::timeline::event::Event;
 use crate::timeline::{Recording, RunDir};
@@ -60,6 +60,33 @@ fn inconclusive() -> Run {
     run(plan, script)
 }
 
+/// The test bed starves for a second, and a component that no step took falls ill of it.
+fn starved() -> Run {
+    let plan = plan(OBJECTIVES);
+    let (begin, ill) = (ZERO + 42 * S, ZERO + 48 * S + S / 5);
+    let said = |engine_us, health| Event::Engine {
+        component: backend(1),
+        handle: "4001".to_owned(),
+        engine_us,
+        what: StackEventKind::Health { health },
+    };
+    let script = Script::drill(&plan, 100)
+        .alert()
+        .and(
+            begin,
+            Event::Starved {
+                from_us: begin,
+                stalled_us: 990_000,
+            },
+        )
+        .and(ill, said(ill, Health::Unhealthy))
+        .and(ill + 3 * S, said(ill + 3 * S, Health::Healthy))
+        .between(ill, ill + 3 * S, |r| {
+            (r.outcome, r.good, r.status) = (Outcome::Http5xx, false, 503);
+        });
+    run(plan, script)
+}
+
 fn updated() -> Run {
     let steps = "steps:\n  - { name: deploy-v2, at: 20s, update: { target: backend, env: { V: \"2\" } } }\n";
     let plan = plan_with(
@@ -90,8 +117,24 @@ fn an_inconclusive_drill_reads_well() {
 }
 
 #[test]
+fn the_aftermath_of_starvation_reads_well() {
+    insta::assert_snapshot!(plain(&starved()));
+}
+
+#[test]
 fn an_update_reads_well() {
     insta::assert_snapshot!(plain(&updated()));
+}
+
+#[test]
+fn the_loss_of_a_node_reads_well() {
+    let steps = "steps:\n  - { name: lose-one, at: 20s, node_kill: { target: backend, zone: a }, hold: 20s }\n";
+    let plan = swarm_with(
+        steps,
+        "availability: { at_least: 99% }\nfailover: { lose-one: 2s }",
+    );
+    let script = Script::node_drill(&plan);
+    insta::assert_snapshot!(plain(&run(plan, script)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::judge::wording::worst_first;
 use crate::scenario::plan::{LoadPlan, Objective, Of, Plan, Traffic};
 use crate::timeline::Recording;
 
+use super::health::health;
 use super::layout::{Style, columns, left, right, wrapped};
 use super::row::{Row, rows};
 use super::{after_action, story};
@@ -269,20 +270,13 @@ fn load_line(planned: &LoadPlan, changed: &str, load: &LoadResult) -> Option<Str
         .iter()
         .filter_map(|kind| run.by_outcome.get(*kind))
         .sum::<u64>();
-    let health = match (load.dropped, load.suspect_slices.len()) {
-        (0, 0) => "generator healthy".to_owned(),
-        (dropped, slices) => format!(
-            "generator in trouble in {slices} {}, {} dropped",
-            if slices == 1 { "second" } else { "seconds" },
-            number::count(dropped)
-        ),
-    };
     Some(format!(
-        "{}{changed}: {} due, {} let go, {} bad; {health}",
+        "{}{changed}: {} due, {} let go, {} bad; {}",
         rates.join(", "),
         number::count(due),
         number::count(due - unsent.min(due)),
-        number::count(run.bad)
+        number::count(run.bad),
+        health(load)
     ))
 }
 

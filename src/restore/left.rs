@@ -58,8 +58,12 @@ pub fn left_owed(journal: &Journal) -> Vec<Owed> {
     if !journal.opened.takes_down {
         owed.retain(|o| o.undo != Undo::Down);
     } else if stood_up(journal) && owed.iter().all(|o| o.undo != Undo::Down) {
-        // Nothing of the stack is there any more, so nothing of it is broken.
-        owed.retain(|o| matches!(o.undo, Undo::Http { .. } | Undo::Command { .. }));
+        // Nothing of the stack is there any more, so nothing of it is broken; what it stood on may be.
+        let stack = &journal.opened.stack;
+        owed.retain(|o| {
+            let own = matches!(o.undo, Undo::Http { .. } | Undo::Command { .. });
+            own || o.undo.component().is_some_and(|id| stack.leaves(id))
+        });
     }
     owed
 }
@@ -187,7 +191,7 @@ pub fn in_flight_since(entries: &[Entry]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ComponentId, ProcessSpec, StackSpec};
+    use crate::model::{ComponentId, MachinesSpec, NODE, ProcessSpec, StackSpec, SwarmSpec};
     use crate::timeline::event::Opened;
 
     fn journal(events: Vec<Event>) -> Journal {
@@ -233,6 +237,48 @@ mod tests {
         let mut gone = broken;
         gone.push(Event::Mended { id: 1, attempts: 1 });
         assert_eq!(left(gone), [3], "the user's own is anywhere");
+    }
+
+    #[test]
+    fn the_machines_of_a_cluster_outlive_the_stack_on_it() {
+        let events = || {
+            vec![
+                owed(1, Undo::Down),
+                owed(2, unpaused()),
+                owed(
+                    3,
+                    Undo::Unpaused {
+                        component: ComponentId::new(NODE, 5),
+                    },
+                ),
+                Event::Mended { id: 1, attempts: 1 },
+            ]
+        };
+        let left = |machines: Option<MachinesSpec>| {
+            let mut journal = journal(events());
+            journal.opened.stack = StackSpec::Swarm(Box::new(SwarmSpec {
+                file: "stack.yml".into(),
+                env: BTreeMap::new(),
+                images: Vec::new(),
+                machines,
+                manager: None,
+                outside: None,
+                ready: None,
+                services: Vec::new(),
+                global: Vec::new(),
+            }));
+            let left = left_owed(&journal);
+            left.into_iter().map(|o| o.id).collect::<Vec<_>>()
+        };
+        let machines = |keep| MachinesSpec {
+            file: "cluster.yml".into(),
+            name: "drill".to_owned(),
+            env: BTreeMap::new(),
+            keep,
+        };
+        assert_eq!(left(Some(machines(true))), [3], "they are kept");
+        assert_eq!(left(None), [3], "they were there before");
+        assert_eq!(left(Some(machines(false))), [0u64; 0], "they went, too");
     }
 
     #[test]

@@ -103,6 +103,7 @@ async fn attempt(
         | Undo::Reachable { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. }
+        | Undo::Available { .. }
         | Undo::Exec { .. } => answered(longest(undo), stack.undo(undo, values)).await,
     }
 }
@@ -117,6 +118,7 @@ fn longest(undo: &Undo) -> Duration {
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
         | Undo::Reachable { .. }
+        | Undo::Available { .. }
         | Undo::Exec { .. }
         | Undo::Http { .. }
         | Undo::Command { .. } => Duration::from_secs(120),
@@ -147,6 +149,7 @@ async fn settle(stack: &dyn Stack, undo: &Undo, deadline: Instant) -> Result<(),
         | Undo::Unpaused { .. }
         | Undo::Connected { .. }
         | Undo::Reachable { .. }
+        | Undo::Available { .. }
         | Undo::Replicas { .. }
         | Undo::Definition { .. } => {}
     }

@@ -19,6 +19,7 @@ fn reach(undo: &Undo) -> Reach<'_> {
         | Undo::Unpaused { component }
         | Undo::Connected { component, .. }
         | Undo::Reachable { component, .. }
+        | Undo::Available { component, .. }
         | Undo::Exec { component, .. } => Reach::Component(component),
         Undo::Replicas { service, .. } | Undo::Definition { service, .. } => {
             Reach::Service(service)

@@ -78,6 +78,7 @@ fn pass_on(recorder: &Recorder, skew_ns: i64, steps: &broadcast::Sender<Seen>, e
     let slack_us = slack_us(event.when, skew_ns);
     recorder.record(Event::Engine {
         component: event.component.clone(),
+        handle: event.handle.clone(),
         engine_us: at_us,
         what: event.kind.clone(),
     });

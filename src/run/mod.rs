@@ -4,6 +4,7 @@ mod around;
 mod awaiting;
 mod bench;
 mod conductor;
+mod driving;
 mod engine;
 mod guardian;
 mod heal;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use crate::fault;
-use crate::model::{Act, Action, Pauses};
+use crate::model::{Act, Action, NodeFault, Pauses};
 use crate::scenario::plan::{Plan, StepPlan};
 use crate::timeline::Recorder;
 use crate::timeline::event::{Event, Level};
@@ -197,7 +197,17 @@ impl Operator {
                     return Err(format!("{step} has no hold that could be longer"));
                 }
                 // Whoever holds it goes by the limit that it was given.
-                if matches!(planned.map(|p| p.action), Some(Action::Partition { .. })) {
+                let limited = |action: &Action| {
+                    matches!(
+                        action,
+                        Action::Partition { .. }
+                            | Action::Node {
+                                fault: NodeFault::Partition,
+                                ..
+                            }
+                    )
+                };
+                if planned.is_some_and(|p| limited(&p.action)) {
                     return Err(format!(
                         "{step}: a partition carries its own time limit, and ends at it"
                     ));
@@ -359,21 +369,9 @@ fn on(desk: &Desk) -> Result<(), &'static str> {
 
 /// What was asked, for a person.
 fn name(act: &Act) -> String {
-    let what = match act {
-        Act::Fire { .. } => "fire",
-        Act::Skip { .. } => "skip",
-        Act::Heal { .. } => "heal",
-        Act::Extend { .. } => "extend",
-        Act::Pause => "pause",
-        Act::Resume => "resume",
-        Act::Rate { .. } => "the rate",
-        Act::Note { .. } => "the note",
-        Act::Acknowledge => "acknowledge",
-        Act::Predict { .. } => "the prediction",
-        Act::Break { action, .. } => return format!("{} ad hoc", action.name()),
-    };
-    match act.step() {
-        Some(step) => format!("{what} {step}"),
-        None => what.to_owned(),
+    match (act, act.step()) {
+        (Act::Break { action, .. }, _) => format!("{} ad hoc", action.name()),
+        (_, Some(step)) => format!("{} {step}", act.name()),
+        (_, None) => act.name().to_owned(),
     }
 }

@@ -82,18 +82,25 @@ fn readmission(bench: &Bench, victims: &[Component], over_us: i64) -> Readmissio
     last
 }
 
-/// The last answer of each version but the newest, sorted; only updates wait for those.
+/// The last answer of each version but the newest, sorted; only updates wait for those. Others may run an old version for as
+/// long as they like: where the service's own replicas are known by name, only theirs count.
 fn old_answers(bench: &Bench, step: &StepPlan) -> Vec<i64> {
     if !matches!(step.action, Action::Update { .. }) {
         return vec![];
     }
-    let versions = bench.recorder.live().versions();
+    let live = bench.recorder.live();
+    let replaced = bench.victims.replaced(&step.name);
+    let is_replaced = |name: &str| replaced.iter().any(|c| c.answers_to(name));
+    let known = live.instances().iter().any(|i| is_replaced(&i.name));
+    let versions = live.versions();
     let newest = versions.iter().map(|v| v.first_us).max();
-    let mut old: Vec<i64> = versions
-        .iter()
-        .filter(|v| Some(v.first_us) != newest)
-        .map(|v| v.last_us)
-        .collect();
+    let old = versions.iter().filter(|v| Some(v.first_us) != newest);
+    let mut old: Vec<i64> = if known {
+        old.filter_map(|v| live.last_answer_as(&v.name, is_replaced))
+            .collect()
+    } else {
+        old.map(|v| v.last_us).collect()
+    };
     old.sort_unstable();
     old
 }

@@ -58,11 +58,14 @@ impl Taken {
         by.contains_key(id) || given_back.iter().any(lately)
     }
 
-    /// The components without those that are taken and still seem to run: a fault that has not landed yet leaves its
-    /// victim healthy to look at.
+    /// The components without those that are taken, or run on a node that is, and still seem to run: a fault that has not
+    /// landed yet leaves its victim healthy to look at, and what a node runs until its cluster misses it.
     pub(super) fn leave(&self, components: &[Component]) -> Vec<Component> {
         let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes = |c: &&Component| c.state == RunState::Running && by.contains_key(&c.id);
+        let taken = |c: &Component| {
+            by.contains_key(&c.id) || c.place.node.as_ref().is_some_and(|on| by.contains_key(on))
+        };
+        let goes = |c: &&Component| c.state == RunState::Running && taken(c);
         components.iter().filter(|c| !goes(c)).cloned().collect()
     }
 
@@ -76,5 +79,43 @@ impl Taken {
         } else {
             format!("; taken by other steps: {}", names.join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Health, Place};
+
+    #[test]
+    fn what_runs_on_a_taken_node_is_not_there_to_be_counted_on() {
+        let component = |id: ComponentId, node: Option<ComponentId>| Component {
+            id,
+            host: String::new(),
+            handle: String::new(),
+            name: String::new(),
+            addresses: vec![],
+            state: RunState::Running,
+            health: Health::Unchecked,
+            image: String::new(),
+            started_ns: None,
+            place: Place {
+                node,
+                ..Place::default()
+            },
+        };
+        let node = |index| ComponentId::new("node", index);
+        let all = [
+            component(node(1), None),
+            component(node(2), None),
+            component(ComponentId::new("web", 1), Some(node(1))),
+            component(ComponentId::new("web", 2), Some(node(2))),
+        ];
+        let taken = Taken::default();
+        taken.take("dark", &[node(1)]);
+        let left: Vec<String> = taken.leave(&all).iter().map(|c| c.id.to_string()).collect();
+        assert_eq!(left, ["node/2", "web/2"]);
+        taken.release("dark", 0);
+        assert_eq!(taken.leave(&all).len(), 4);
     }
 }

@@ -1,35 +1,59 @@
-//! The components that steps took, as they were at dispatch: what `${victim…}` stands for.
+//! The components that steps took, as they were at dispatch: what `${victim…}` stands for; and those that updates replace.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{Component, ComponentId, Lookup, Template, TemplateError, Variable};
+use crate::model::{Action, Component, ComponentId, Lookup, Template, TemplateError, Variable};
+use crate::scenario::plan::StepPlan;
 use crate::stack::Resolve;
 
-/// Step → the components it took.
+/// What one step took.
+#[derive(Default, Clone)]
+struct Took {
+    victims: Vec<Component>,
+    replaced: Vec<Component>,
+}
+
+/// By step.
 #[derive(Default)]
-pub(super) struct Victims(Mutex<BTreeMap<String, Vec<Component>>>);
+pub(super) struct Victims(Mutex<BTreeMap<String, Took>>);
 
 impl Victims {
-    pub(super) fn take(&self, step: &str, taken: &[ComponentId], components: &[Component]) {
-        let victims = components
-            .iter()
-            .filter(|c| taken.contains(&c.id))
-            .cloned()
-            .collect();
+    pub(super) fn take(&self, step: &StepPlan, taken: &[ComponentId], components: &[Component]) {
+        let those = |is: &dyn Fn(&ComponentId) -> bool| {
+            let those = components.iter().filter(|c| is(&c.id));
+            those.cloned().collect()
+        };
+        let updated = match &step.action {
+            Action::Update { target, .. } => Some(target),
+            _ => None,
+        };
+        let took = Took {
+            victims: those(&|id| taken.contains(id)),
+            replaced: those(&|id| updated == Some(&id.service)),
+        };
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(step.to_owned(), victims);
+            .insert(step.name.clone(), took);
     }
 
-    pub(super) fn of(&self, step: &str) -> Vec<Component> {
+    fn took(&self, step: &str) -> Took {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(step)
             .cloned()
             .unwrap_or_default()
+    }
+
+    pub(super) fn of(&self, step: &str) -> Vec<Component> {
+        self.took(step).victims
+    }
+
+    /// The replicas that an update replaces.
+    pub(super) fn replaced(&self, step: &str) -> Vec<Component> {
+        self.took(step).replaced
     }
 }
 

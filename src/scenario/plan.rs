@@ -2,6 +2,7 @@
 
 mod engine;
 mod retry;
+mod step;
 mod stop;
 mod traffic;
 
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 pub use super::guards::Guards;
 pub use engine::{Arrivals, Driver, EnginePlan, Pacing, ProxyPlan, ReusePlan, TlsPlan, dns_server};
 pub use retry::{MOST_ATTEMPTS, RetryMethods, RetryOn, RetryPlan};
+pub use step::{Milestone, StepPlan, Trigger};
 pub use stop::{STOP_HITS, STOP_REQUESTS, StopCondition};
 pub use traffic::{Placed, Traffic};
 
-use crate::model::{Action, HttpCall, Pace, Ratio, Schedule, StackSpec, Stage, Template, Variable};
+use crate::model::{HttpCall, Pace, Ratio, Schedule, StackSpec, Stage, Template, Variable};
 
 /// A whole scenario, every reference resolved and every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -298,69 +300,6 @@ pub struct Expect {
     pub contains: Option<Template>,
     /// JSONPath → the value it must have.
     pub json: Vec<(String, serde_json::Value)>,
-}
-
-/// One step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepPlan {
-    /// Its name, also its watch's.
-    pub name: String,
-    /// When it begins.
-    pub when: Trigger,
-    /// What it does. Targets are services by now.
-    pub action: Action,
-    /// How long the fault is kept, from its effect.
-    pub hold: Option<Duration>,
-}
-
-impl StepPlan {
-    /// A fault that an operator makes at once, kept for `hold_us` µs from its effect.
-    #[must_use]
-    pub fn ad_hoc(name: &str, action: &Action, hold_us: i64) -> Self {
-        let hold = match action {
-            // It mends itself.
-            Action::Restart { .. } => None,
-            _ => Some(Duration::from_micros(u64::try_from(hold_us).unwrap_or(0))),
-        };
-        Self {
-            name: name.to_owned(),
-            // Which is past.
-            when: Trigger::At(Duration::ZERO),
-            action: action.clone(),
-            hold,
-        }
-    }
-}
-
-/// When a step begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trigger {
-    /// So long after the end of warm-up.
-    At(Duration),
-    /// After another step got so far.
-    After {
-        /// That step.
-        step: String,
-        /// How far.
-        milestone: Milestone,
-        /// A wait after that.
-        wait: Duration,
-        /// How long to wait for it at most, from the end of warm-up; then the step is not dispatched.
-        within: Option<Duration>,
-    },
-}
-
-/// How far a step got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Milestone {
-    /// Its call was made.
-    Dispatched,
-    /// Its undo is verified.
-    Healed,
-    /// Its watch is over.
-    Settled,
 }
 
 /// When a recovery counts.

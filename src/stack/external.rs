@@ -13,8 +13,8 @@ use super::{
     Unheard, Verified,
 };
 use crate::model::{
-    Component, ComponentId, ExternalSpec, Health, Injection, Label, Ready, RunState, StackEvent,
-    Undo,
+    Component, ComponentId, ExternalSpec, Health, Injection, Label, Place, Ready, RunState,
+    StackEvent, Undo,
 };
 
 /// See the module. Whatever it cannot do itself is the adopted project's.
@@ -122,6 +122,7 @@ impl Stack for ExternalStack {
                     health: Health::Unchecked,
                     image: String::new(),
                     started_ns: None,
+                    place: Place::default(),
                     id,
                 });
             }

@@ -2,6 +2,7 @@
 
 mod compose;
 mod context;
+mod docker;
 mod external;
 mod fake;
 mod group;
@@ -18,6 +19,7 @@ mod seam;
 mod secrets;
 mod supports;
 mod surroundings;
+mod swarm;
 mod tag;
 mod undo_files;
 
@@ -41,6 +43,7 @@ pub use seam::{Applied, OwnedThing, Resolve, Stack, StackError, Standing, Unhear
 pub use secrets::SecretStore;
 pub use supports::{revives, supports};
 pub use surroundings::Surroundings;
+pub use swarm::SwarmStack;
 pub use tag::UndoTag;
 
 /// The stack of a run. Touches nothing: what an earlier value of the same run did (in another process, even) is read
@@ -62,6 +65,7 @@ pub fn open(spec: &StackSpec, context: StackContext) -> Result<Arc<dyn Stack>, S
             let project = spec.compose_project.clone().map(adopt);
             Ok(Arc::new(ExternalStack::new(spec.clone(), context, project)))
         }
+        StackSpec::Swarm(spec) => Ok(Arc::new(SwarmStack::new((**spec).clone(), context))),
         StackSpec::Compose(spec) => Ok(Arc::new(ComposeStack::new(spec.clone(), context))),
     }
 }

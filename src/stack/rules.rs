@@ -23,6 +23,16 @@ use super::process::Stat;
 /// What a holder says once its rules are in place.
 pub const HELD: &str = "held\n";
 
+/// The ways that packets go which a partition cuts. What is passed on counts too: a machine that runs containers of its own
+/// answers on their ports without a packet of its own. Docker calls a container's interfaces `eth…`; what containers within
+/// it say to one another goes by none of these.
+const WAYS: [&str; 4] = [
+    "INPUT ! -i lo",
+    "OUTPUT ! -o lo",
+    "FORWARD -i eth+",
+    "FORWARD -o eth+",
+];
+
 /// How long a holder may take to be there, and to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -143,9 +153,12 @@ impl Namespace {
     /// # Errors
     /// [`RulesError`].
     pub async fn mend(&self, chain: &str) -> Result<(), RulesError> {
-        let away = format!(
-            "*filter\n-D INPUT ! -i lo -j {chain}\n-D OUTPUT ! -o lo -j {chain}\n-F {chain}\n-X {chain}\nCOMMIT\n"
-        );
+        let away: Vec<String> = WAYS
+            .iter()
+            .map(|way| format!("-D {way} -j {chain}\n"))
+            .collect();
+        let away = away.concat();
+        let away = format!("*filter\n{away}-F {chain}\n-X {chain}\nCOMMIT\n");
         for (list, restore) in [
             ("iptables", "iptables-restore"),
             ("ip6tables", "ip6tables-restore"),
@@ -221,9 +234,15 @@ impl Partition {
                 .map(|peer| format!("-A {chain} -s {peer} -j DROP\n-A {chain} -d {peer} -j DROP\n"))
                 .collect()
         };
+        let jumps = WAYS.iter().map(|way| {
+            let (chain_of_way, packets) = way.split_once(' ').unwrap_or((way, ""));
+            format!("-I {chain_of_way} 1 {packets} -j {chain}\n")
+        });
+        let jumps: Vec<String> = jumps.collect();
         format!(
-            "*filter\n:{chain} - [0:0]\n{}-I INPUT 1 ! -i lo -j {chain}\n-I OUTPUT 1 ! -o lo -j {chain}\nCOMMIT\n",
-            drops.concat()
+            "*filter\n:{chain} - [0:0]\n{}{}COMMIT\n",
+            drops.concat(),
+            jumps.concat()
         )
     }
 
@@ -346,7 +365,8 @@ mod tests {
         };
         assert_eq!(
             partition.rules(IpAddr::is_ipv4),
-            "*filter\n:FD-r-1 - [0:0]\n-A FD-r-1 -j DROP\n-I INPUT 1 ! -i lo -j FD-r-1\n-I OUTPUT 1 ! -o lo -j FD-r-1\nCOMMIT\n"
+            "*filter\n:FD-r-1 - [0:0]\n-A FD-r-1 -j DROP\n-I INPUT 1 ! -i lo -j FD-r-1\n-I OUTPUT 1 ! -o lo -j FD-r-1\n\
+             -I FORWARD 1 -i eth+ -j FD-r-1\n-I FORWARD 1 -o eth+ -j FD-r-1\nCOMMIT\n"
         );
         partition.peers = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
         let v6 = partition.rules(IpAddr::is_ipv6);

@@ -23,6 +23,8 @@ pub struct Stray {
     pub owed: Vec<UndoTag>,
     /// Marks that cannot be read: something may be owed there.
     pub unreadable: Vec<String>,
+    /// Whether anything of what it is about is there, whoever made it.
+    pub stands: bool,
     platform: Platform,
 }
 
@@ -42,6 +44,7 @@ impl Stray {
             things: Vec::new(),
             owed: Vec::new(),
             unreadable: Vec::new(),
+            stands: false,
             platform: Platform::Compose(project),
         }
     }
@@ -53,6 +56,7 @@ impl Stray {
             things: Vec::new(),
             owed: Vec::new(),
             unreadable: Vec::new(),
+            stands: false,
             platform: Platform::Processes(Vec::new()),
         }
     }

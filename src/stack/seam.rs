@@ -51,6 +51,13 @@ pub enum StackError {
         component: String,
         why: String,
     },
+    /// The platform gave a change up: what was to come does not work, or it has taken it back itself.
+    #[error("{call} on {component}: {why}")]
+    GivenUp {
+        call: String,
+        component: String,
+        why: String,
+    },
     /// A template in the stack's definition has no value.
     #[error("{place}: {source}")]
     Template {
@@ -63,6 +70,15 @@ pub enum StackError {
         path: String,
         source: std::io::Error,
     },
+}
+
+impl StackError {
+    /// Whether the platform itself found that a change does not work: a finding, where any other error says that the
+    /// change was not made as it was meant.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self, Self::GivenUp { .. } | Self::NotReady { .. })
+    }
 }
 
 /// What an injection did, as far as the call tells. The effect itself comes as an event.
@@ -140,7 +156,7 @@ pub trait Stack: Send + Sync {
     /// `port` names a container port.
     async fn addresses(&self, service: &str, port: Option<u16>) -> Result<Vec<String>, StackError>;
 
-    /// Reads what is needed to put things back, and changes nothing.
+    /// Reads what is needed to put things back, and changes nothing that runs. What an undo may not hold is kept on the platform.
     async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError>;
 
     /// Makes the fault. `undo` is what [`Stack::prepare`] gave and is on disk by now. For updates it returns when

@@ -1,6 +1,9 @@
 //! What each platform can do, told from the scenario alone.
 
-use crate::model::{Action, ExternalSpec, StackSpec, UpdateChange};
+use crate::model::{Action, ExternalSpec, NodeFault, StackSpec, SwarmSpec, UpdateChange};
+
+const NO_NODES: &str = "this stack has no nodes; only a `swarm` has";
+const NO_CLUSTER: &str = "that is for services that a cluster runs, and this is none";
 
 /// Whether this stack can do that at all.
 ///
@@ -8,8 +11,16 @@ use crate::model::{Action, ExternalSpec, StackSpec, UpdateChange};
 /// Why not, and what to write instead, for the scenario's author.
 pub fn supports(spec: &StackSpec, action: &Action) -> Result<(), String> {
     match spec {
-        StackSpec::Fake(_) => Ok(()),
+        StackSpec::Fake(_) => match action {
+            Action::Node { .. } => Err(NO_NODES.to_owned()),
+            Action::Update {
+                change: UpdateChange::Files(_) | UpdateChange::Again,
+                ..
+            } => Err(NO_CLUSTER.to_owned()),
+            _ => Ok(()),
+        },
         StackSpec::Compose(_) => compose(action),
+        StackSpec::Swarm(spec) => swarm(spec, action),
         StackSpec::Process(_) => process(action),
         StackSpec::External(external) => adopted(external, action),
     }
@@ -22,7 +33,10 @@ pub fn supports(spec: &StackSpec, action: &Action) -> Result<(), String> {
 /// Why nothing does, and what to write instead.
 pub fn revives(spec: &StackSpec) -> Result<(), String> {
     match spec {
-        StackSpec::Fake(_) | StackSpec::Compose(_) | StackSpec::External(_) => Ok(()),
+        StackSpec::Fake(_)
+        | StackSpec::Compose(_)
+        | StackSpec::Swarm(_)
+        | StackSpec::External(_) => Ok(()),
         StackSpec::Process(_) => Err(
             "nothing starts a process again that was killed, for a process stack has no restart policy; \
              give the step a `hold`"
@@ -42,8 +56,63 @@ fn compose(action: &Action) -> Result<(), String> {
         | Action::Scale { .. }
         | Action::Exec { .. }
         | Action::Http { .. }
-        | Action::Command { .. }
-        | Action::Update { .. } => Ok(()),
+        | Action::Command { .. } => Ok(()),
+        Action::Node { .. } => Err(NO_NODES.to_owned()),
+        Action::Update { change, .. } => match change {
+            UpdateChange::Image(_)
+            | UpdateChange::Env(_)
+            | UpdateChange::Command(_)
+            | UpdateChange::By { .. } => Ok(()),
+            UpdateChange::Files(_) | UpdateChange::Again => Err(NO_CLUSTER.to_owned()),
+        },
+    }
+}
+
+fn swarm(spec: &SwarmSpec, action: &Action) -> Result<(), String> {
+    let target = action.target().unwrap_or_default();
+    let outside = spec.outside.iter().flat_map(|o| &o.services);
+    // What stands beside the cluster is an ordinary Compose project.
+    if outside.into_iter().any(|service| service == target) {
+        return compose(action);
+    }
+    match action {
+        Action::Node {
+            fault: NodeFault::Drain,
+            ..
+        }
+        | Action::Scale { .. }
+        | Action::Http { .. }
+        | Action::Command { .. } => Ok(()),
+        Action::Node { .. } => match &spec.machines {
+            Some(_) => Ok(()),
+            None => Err(
+                "firedrill reaches this Swarm's engines, not the machines they run on; `drain` a node, or hit the \
+                 machine by a `command` of your own"
+                    .to_owned(),
+            ),
+        },
+        Action::Kill { .. } | Action::Pause { .. } | Action::Exec { .. } => match &spec.machines {
+            Some(_) => Ok(()),
+            None => Err(
+                "firedrill reaches this Swarm's managers, and a task's container only on machines of its own (`machines`)"
+                    .to_owned(),
+            ),
+        },
+        Action::Stop { .. } | Action::Restart { .. } => Err(
+            "Swarm replaces a task that ends, and starts none again; `kill` one, or `scale` the service".to_owned(),
+        ),
+        Action::Disconnect { .. } | Action::Partition { .. } => Err(
+            "a task cannot be cut off its overlay network; cut off its node with `node_disconnect` or `node_partition`"
+                .to_owned(),
+        ),
+        Action::Update { change, .. } => match change {
+            UpdateChange::Image(_)
+            | UpdateChange::Env(_)
+            | UpdateChange::Command(_)
+            | UpdateChange::Files(_)
+            | UpdateChange::Again
+            | UpdateChange::By { .. } => Ok(()),
+        },
     }
 }
 
@@ -56,6 +125,7 @@ fn process(action: &Action) -> Result<(), String> {
         | Action::Scale { .. }
         | Action::Http { .. }
         | Action::Command { .. } => Ok(()),
+        Action::Node { .. } => Err(NO_NODES.to_owned()),
         Action::Disconnect { .. } | Action::Partition { .. } => Err(
             "a process shares this machine's network and cannot be cut off it; `pause` makes it silent".to_owned(),
         ),
@@ -69,6 +139,7 @@ fn process(action: &Action) -> Result<(), String> {
                  `command`, or run the tool as a `command`"
                     .to_owned(),
             ),
+            UpdateChange::Files(_) | UpdateChange::Again => Err(NO_CLUSTER.to_owned()),
             UpdateChange::Image(_) => Err("a process has no image; update its `env` or `command`".to_owned()),
         },
     }
@@ -93,11 +164,13 @@ fn adopted(external: &ExternalSpec, action: &Action) -> Result<(), String> {
         | Action::Disconnect { .. }
         | Action::Partition { .. }
         | Action::Exec { .. } => faults_of_containers(),
+        Action::Node { .. } => Err(NO_NODES.to_owned()),
         Action::Scale { .. } => Err(
             "firedrill makes and removes no containers of a stack that it did not start; use `command`".to_owned(),
         ),
         Action::Update { change, .. } => match change {
             UpdateChange::By { .. } => faults_of_containers(),
+            UpdateChange::Files(_) | UpdateChange::Again => Err(NO_CLUSTER.to_owned()),
             UpdateChange::Image(_) | UpdateChange::Env(_) | UpdateChange::Command(_) => Err(
                 "firedrill replaces no containers of a stack that it did not start; update it `by` a tool of your own"
                     .to_owned(),

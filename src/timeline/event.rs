@@ -55,6 +55,9 @@ pub enum Event {
         targets: Vec<ComponentId>,
         /// What is done to each; empty for `http`, `command` and `by`.
         injections: Vec<Injection>,
+        /// What ran on the nodes taken, by the last [`Event::Components`] before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        carried: Vec<ComponentId>,
     },
     /// The call that injects returned.
     Acknowledged {
@@ -78,6 +81,9 @@ pub enum Event {
         step: String,
         /// Whether every replica runs the new definition.
         complete: bool,
+        /// It was not made as it was meant, for a call of firedrill's own failed: nothing was found out of the new definition.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        call_failed: bool,
         /// What a person should know.
         note: Option<String>,
     },
@@ -161,6 +167,9 @@ pub enum Event {
     Engine {
         /// Of which component.
         component: ComponentId,
+        /// The engine's handle of it then, which tells it from what comes in its place.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        handle: String,
         /// Offset by the engine's clock.
         engine_us: i64,
         /// What.

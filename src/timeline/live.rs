@@ -98,6 +98,8 @@ struct Answers {
     name: String,
     /// First and last answer of any kind.
     any: Option<(i64, i64)>,
+    /// Of a version: when each instance, by its number, last answered as it.
+    last_by: BTreeMap<u16, i64>,
     /// Number of a stretch → first and last good answer in it.
     good: BTreeMap<i64, (i64, i64)>,
 }
@@ -107,6 +109,8 @@ impl Answers {
         let t = r.done_us;
         let widen = |(first, last): (i64, i64)| (first.min(t), last.max(t));
         self.any = Some(self.any.map_or((t, t), widen));
+        let last = self.last_by.entry(r.instance).or_insert(t);
+        *last = t.max(*last);
         if r.good {
             let stretch = self.good.entry(t.div_euclid(STRETCH_US)).or_insert((t, t));
             *stretch = widen(*stretch);
@@ -161,6 +165,7 @@ impl Live {
         self.state().table(table).push(Answers {
             name: name.to_owned(),
             any: None,
+            last_by: BTreeMap::new(),
             good: BTreeMap::new(),
         });
     }
@@ -257,6 +262,19 @@ impl Live {
             .filter_map(Answers::seen)
             .collect()
     }
+
+    /// When an instance of such a name last answered as this version, in µs since the run's zero.
+    #[must_use]
+    pub fn last_answer_as(&self, version: &str, is: impl Fn(&str) -> bool) -> Option<i64> {
+        let state = self.state();
+        let version = state.versions.iter().find(|v| v.name == version)?;
+        let by = version.last_by.iter().filter(|(instance, _)| {
+            let named = usize::from(**instance).checked_sub(1);
+            let named = named.and_then(|i| state.instances.get(i));
+            named.is_some_and(|instance| is(&instance.name))
+        });
+        by.map(|(_, last)| *last).max()
+    }
 }
 
 impl Answers {
@@ -318,6 +336,25 @@ mod tests {
             version: 0,
             retried: None,
         }
+    }
+
+    #[test]
+    fn a_version_of_several_services_is_told_apart_by_who_answered() {
+        let live = Live::default();
+        live.named(NameTable::Instance, "a");
+        live.named(NameTable::Instance, "b");
+        live.named(NameTable::Version, "v1");
+        for (t, instance) in [(100, 1), (200, 2), (300, 1), (900, 2), (950, 0)] {
+            let answer = answer(t, Outcome::Ok, instance);
+            live.fold().add(&RequestRecord {
+                version: 1,
+                ..answer
+            });
+        }
+        assert_eq!(live.last_answer_as("v1", |name| name == "a"), Some(300));
+        assert_eq!(live.last_answer_as("v1", |name| name == "c"), None);
+        assert_eq!(live.last_answer_as("v2", |_| true), None);
+        assert_eq!(live.versions()[0].last_us, 950);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn told(plan: &Plan, event: &Event) -> Option<String> {
             step,
             complete,
             note,
+            ..
         } => {
             let how = if *complete { "rolled out" } else { "given up" };
             at(

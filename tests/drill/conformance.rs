@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use firedrill::model::{
-    Action, Component, ComponentId, Injection, KillMode, Signal, StackEvent, StackEventKind,
-    StackSpec, Take, Template, Undo, UpdateChange,
+    Action, Among, Component, ComponentId, Injection, KillMode, NodeFault, Signal, StackEvent,
+    StackEventKind, StackSpec, Take, Template, Undo, UpdateChange,
 };
 use firedrill::stack::{Resolve, Stack, Verified, supports};
 use futures_util::FutureExt;
@@ -40,6 +40,14 @@ pub(crate) trait Bed: Sync {
     fn secrets(&self) -> Arc<dyn Resolve>;
     /// Whether something answers there now.
     async fn answers(&self, address: &str) -> bool;
+    /// Who brings back what is killed.
+    fn kills(&self) -> KillMode {
+        KillMode::Held
+    }
+    /// A node of a cluster on which no replica of the service may run.
+    fn node(&self) -> Option<ComponentId> {
+        None
+    }
     /// How long an effect, or a state, may take to come.
     fn bound(&self) -> Duration;
 }
@@ -88,7 +96,7 @@ fn injections(bed: &dyn Bed) -> Vec<Injection> {
         let injection = Injection::Kill {
             component: component(),
             signal,
-            mode: KillMode::Held,
+            mode: bed.kills(),
         };
         (
             Action::Kill {
@@ -187,8 +195,66 @@ fn injections(bed: &dyn Bed) -> Vec<Injection> {
     let spec = bed.spec();
     let supported = all
         .into_iter()
+        .chain(bed.node().into_iter().flat_map(|node| on_node(&node)))
         .filter(|(action, _)| supports(&spec, action).is_ok());
     supported.map(|(_, injection)| injection).collect()
+}
+
+/// Everything that can be done to a node.
+fn on_node(node: &ComponentId) -> Vec<(Action, Injection)> {
+    let component = || node.clone();
+    let grace = Duration::from_secs(5);
+    let all = [
+        (
+            NodeFault::Kill,
+            Injection::Kill {
+                component: component(),
+                signal: Signal::SigKill,
+                mode: KillMode::Held,
+            },
+        ),
+        (
+            NodeFault::Stop { grace },
+            Injection::Stop {
+                component: component(),
+                grace,
+            },
+        ),
+        (
+            NodeFault::Pause,
+            Injection::Pause {
+                component: component(),
+            },
+        ),
+        (
+            NodeFault::Disconnect,
+            Injection::Disconnect {
+                component: component(),
+                network: None,
+            },
+        ),
+        (
+            NodeFault::Partition,
+            Injection::Partition {
+                component: component(),
+                from: None,
+                hold: Duration::from_secs(60),
+            },
+        ),
+        (
+            NodeFault::Drain,
+            Injection::Drain {
+                component: component(),
+            },
+        ),
+    ];
+    let action = |fault| Action::Node {
+        fault,
+        take: Take::Count(1),
+        among: Among::default(),
+    };
+    all.map(|(fault, injection)| (action(fault), injection))
+        .into()
 }
 
 /// Up: every replica runs, and answers where the stack says.
@@ -279,7 +345,7 @@ async fn killed_while_paused(bed: &dyn Bed, stack: &dyn Stack) {
     let kill = Injection::Kill {
         component,
         signal: Signal::SigKill,
-        mode: KillMode::Held,
+        mode: bed.kills(),
     };
     let unpaused = stack.prepare(&pause).await.unwrap();
     stack.apply(&pause, &unpaused).await.unwrap();
@@ -372,25 +438,38 @@ fn is_effect(injection: &Injection, event: &StackEvent) -> bool {
         Injection::Scale { .. }
         | Injection::UpdateImage { .. }
         | Injection::UpdateEnv { .. }
-        | Injection::UpdateCommand { .. } => {
+        | Injection::UpdateCommand { .. }
+        | Injection::UpdateFiles { .. }
+        | Injection::UpdateAgain { .. } => {
             matches!(
                 event.kind,
                 StackEventKind::Started | StackEventKind::Died { .. }
             )
+        }
+        Injection::Drain { .. } => {
+            matches!(event.kind, StackEventKind::Node { said } if !said.active)
         }
         Injection::Partition { .. } | Injection::Exec { .. } => false,
     }
 }
 
 fn shows_an_event(injection: &Injection) -> bool {
-    !matches!(injection, Injection::Exec { .. })
+    !matches!(
+        injection,
+        Injection::Exec { .. } | Injection::Partition { .. }
+    )
 }
 
-/// A restart ends running, and a command's effect is unknown to the platform.
+/// A restart ends running, and so does what the platform brings back; a command's effect is unknown to it.
 fn keeps_its_state_changed(injection: &Injection) -> bool {
     !matches!(
         injection,
-        Injection::Restart { .. } | Injection::Exec { .. }
+        Injection::Restart { .. }
+            | Injection::Exec { .. }
+            | Injection::Kill {
+                mode: KillMode::RestartPolicy,
+                ..
+            }
     )
 }
 

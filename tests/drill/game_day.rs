@@ -101,6 +101,32 @@ fn a_drill_is_run_from_the_keys() {
 }
 
 #[test]
+fn a_fault_asked_for_by_hand_is_mended_by_the_guardian() {
+    let folder = marked();
+    let text = fs::read_to_string(folder.path().join("small.yaml")).unwrap();
+    // Its own time is far off, so that only the keys can make it.
+    folder.write("small.yaml", &text.replace("at: 1s", "at: 290s"));
+    let terminal = Terminal::start(folder.command(&["tui", "small.yaml"]));
+    terminal.shows("all whole");
+    let mark = folder.path().join("broken");
+    assert!(!mark.exists());
+    terminal.press("a");
+    terminal.shows("> command");
+    terminal.press("\r");
+    terminal.shows("BREAK: command");
+    until("the fault", || {
+        terminal.press("y");
+        mark.exists()
+    });
+    terminal.signal(Signal::KILL);
+    until("the undo", || !mark.exists());
+    until("the guardian's end", || folder.processes().is_empty());
+    let journal = journal(&folder);
+    assert!(journal.contains("\"step\":\"adhoc-1\""), "{journal}");
+    assert!(journal.contains("\"by\":\"guardian\""), "{journal}");
+}
+
+#[test]
 fn where_a_person_sits_a_run_has_the_screen_for_as_long_as_it_lasts() {
     let folder = Folder::new();
     folder.write("small.yaml", SMALL);

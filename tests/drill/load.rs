@@ -22,5 +22,5 @@ mod retries;
 mod reuse;
 mod shards;
 mod sources;
-mod tls;
+pub(crate) mod tls;
 mod users;

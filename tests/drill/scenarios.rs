@@ -13,6 +13,7 @@ fn supports(stack: &StackSpec, action: &Action) -> Result<(), String> {
         (StackSpec::Process(_), Action::Disconnect { .. }) => {
             Err("its processes share the host's network".to_owned())
         }
+        (_, Action::Node { .. }) => firedrill::stack::supports(stack, action),
         _ => Ok(()),
     }
 }
@@ -108,6 +109,39 @@ fn names_and_sources_are_planned_as_written() {
         engine["sources"],
         serde_json::json!(["10.0.0.5", "fd00::5"])
     );
+}
+
+#[test]
+fn a_swarm_is_planned_as_written() {
+    let path = Path::new("tests/scenarios/valid/swarm.yaml");
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    let checked = load(path, &text).expect("a valid scenario");
+    let StackSpec::Swarm(swarm) = &checked.plan.stack else {
+        panic!("a swarm")
+    };
+    assert_eq!(swarm.services, ["agent", "backend", "nginx", "once"]);
+    assert_eq!(swarm.global, ["agent"]);
+    let outside = swarm.outside.as_ref().expect("something stands beside it");
+    assert_eq!(outside.services, ["edge", "prometheus"]);
+    assert_eq!((&outside.ready, swarm.ready.is_some()), (&None, true));
+    let machines = swarm.machines.as_ref().expect("machines of its own");
+    assert_eq!(machines.name, "drill_1");
+    let replicas = |name: &str| checked.replicas[name];
+    assert_eq!((replicas("backend"), replicas("edge")), (Some(3), Some(1)));
+    assert_eq!(replicas("agent"), None);
+    let steps = &checked.plan.steps;
+    let names: Vec<&str> = steps.iter().map(|s| s.action.name()).collect();
+    assert_eq!(
+        names[..4],
+        ["node_kill", "node_kill", "node_pause", "node_stop"]
+    );
+    assert_eq!(names[7..9], ["zone_outage"; 2]);
+    let orderly = serde_json::to_value(&steps[3].action).expect("an action is JSON");
+    assert_eq!(
+        orderly["node"]["among"],
+        serde_json::json!({ "holding": null, "zone": "a", "role": "worker" })
+    );
+    assert_eq!(orderly["node"]["take"], serde_json::json!({ "count": 2 }));
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn compose(checkup: &Checkup, needs: &Needs<'_>) -> Finding {
             "compose",
             Level::Missing,
             "neither `docker compose` nor `docker-compose` can be run",
-            "no Compose stack can be stood up; one that stands already can be adopted",
+            "no Compose stack and no machines of a Swarm can be stood up; a stack that stands already can be adopted",
         ),
     };
     finding.needed(needs.compose())

@@ -89,8 +89,8 @@ fn of_kernel(kernel: &Kernel, local: bool) -> Vec<Finding> {
         feature(
             "ipvs",
             &kernel.ipvs,
-            "stacks on Swarm, which are not supported yet, can balance load",
-            "stacks on Swarm, which are not supported yet, cannot balance load on this machine; Compose and processes can",
+            "a Swarm on this kernel balances by virtual addresses and its routing mesh",
+            "virtual addresses and the routing mesh of a Swarm on this kernel time out: its services need `endpoint_mode: dnsrr` and ports in `mode: host`",
             local,
         ),
         feature(

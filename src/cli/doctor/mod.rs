@@ -25,14 +25,19 @@ impl Needs<'_> {
     fn engine(&self) -> bool {
         self.plan.is_none_or(|plan| match &plan.stack {
             StackSpec::Compose(_) => true,
+            // With a manager elsewhere, only what stands beside the cluster is of the engine at hand.
+            StackSpec::Swarm(s) => s.manager.is_none() || s.outside.is_some(),
             StackSpec::External(e) => e.compose_project.is_some(),
             StackSpec::Process(_) | StackSpec::Fake(_) => false,
         })
     }
 
     fn compose(&self) -> bool {
-        self.plan
-            .is_none_or(|plan| matches!(plan.stack, StackSpec::Compose(_)))
+        self.plan.is_none_or(|plan| match &plan.stack {
+            StackSpec::Compose(_) => true,
+            StackSpec::Swarm(s) => s.machines.is_some() || s.outside.is_some(),
+            StackSpec::External(_) | StackSpec::Process(_) | StackSpec::Fake(_) => false,
+        })
     }
 }
 

@@ -48,7 +48,7 @@ pub(in crate::cli) struct Document {
 /// The system under test.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::cli) struct Stack {
-    /// `compose`, `process`, `external`.
+    /// `compose`, `swarm`, `process`, `external`.
     kind: String,
     /// The same in words.
     pub(super) text: String,

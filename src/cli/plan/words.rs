@@ -86,12 +86,32 @@ fn lost(limit: &LostLimit) -> String {
 }
 
 pub(super) fn stack(plan: &Plan) -> String {
-    use crate::model::StackSpec;
+    use crate::model::{ManagerSpec, StackSpec};
     match &plan.stack {
         StackSpec::Compose(c) => format!(
             "compose {} (stood up, taken down at the end)",
             c.file.display()
         ),
+        StackSpec::Swarm(s) => {
+            let on = match (&s.machines, &s.manager) {
+                (Some(machines), _) => {
+                    let then = if machines.keep {
+                        "kept"
+                    } else {
+                        "taken down at the end"
+                    };
+                    let name = &machines.name;
+                    format!("cluster {name} (used if it stands, else stood up and {then})")
+                }
+                (None, Some(ManagerSpec::At { address, .. })) => format!("the Swarm of {address}"),
+                (None, Some(ManagerSpec::Context(name))) => format!("the Swarm of context {name}"),
+                (None, None) => "the Swarm of the engine at hand".to_owned(),
+            };
+            format!(
+                "swarm {} on {on} (deployed, removed at the end)",
+                s.file.display()
+            )
+        }
         StackSpec::Process(p) => {
             let each: Vec<String> = p
                 .services

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::model::{StackSpec, SwarmSpec};
 use crate::scenario::{self, Inputs, Plan};
 
 /// A plan: the usual stack, load and step, with these objectives (the lines below `objectives:`).
@@ -13,6 +14,23 @@ pub(crate) fn plan(objectives: &str) -> Plan {
 /// The usual step.
 pub(crate) const STEP: &str =
     "steps:\n  - { name: lose-one, at: 20s, kill: { target: backend }, hold: 20s }\n";
+
+/// A plan on a Swarm, with steps of its own.
+pub(crate) fn swarm_with(steps: &str, objectives: &str) -> Plan {
+    let mut plan = plan_with(steps, objectives);
+    plan.stack = StackSpec::Swarm(Box::new(SwarmSpec {
+        file: "stack.yml".into(),
+        env: BTreeMap::new(),
+        images: vec![],
+        machines: None,
+        manager: None,
+        outside: None,
+        ready: None,
+        services: vec!["backend".to_owned(), "gate".to_owned()],
+        global: vec!["gate".to_owned()],
+    }));
+    plan
+}
 
 /// A plan with steps of its own.
 pub(crate) fn plan_with(steps: &str, objectives: &str) -> Plan {

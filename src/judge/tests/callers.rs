@@ -1,11 +1,13 @@
 //! What callers saw against each limit.
 
 use super::super::result::{Figure, Judgement};
-use super::super::testing::{HEALED, KILLED, S, STARTED, Script, ZERO, backend, plan_with};
+use super::super::testing::{
+    HEALED, KILLED, S, STARTED, Script, ZERO, backend, component, plan_with,
+};
 use super::super::{Verdict, judge};
 use super::{only, refuse, verdict};
-use crate::model::Outcome;
-use crate::timeline::event::Event;
+use crate::model::{ComponentId, Outcome};
+use crate::timeline::event::{Event, NameTable};
 
 #[test]
 fn a_drill_that_nobody_noticed_for_long_passes() {
@@ -228,6 +230,7 @@ fn overlapping_steps_prove_only_what_came_before_the_second() {
                     step: step(),
                     targets: vec![backend(1)],
                     injections: Vec::new(),
+                    carried: Vec::new(),
                 },
             ),
             (
@@ -276,6 +279,7 @@ fn with_second(
                 step: step(),
                 targets: vec![backend(1)],
                 injections: Vec::new(),
+                carried: Vec::new(),
             },
         ),
         (
@@ -300,6 +304,26 @@ fn a_step_that_begins_right_after_the_heal_hides_the_return() {
     let begun = (HEALED - KILLED + S / 10, HEALED - KILLED + S);
     let j = with_second("failover: { lose-one: 2s }", begun, returned_badly);
     assert_eq!(only(&j).verdict, Verdict::Inconclusive, "{:#?}", only(&j));
+}
+
+#[test]
+fn a_step_that_begins_before_the_victim_is_taken_back_hides_what_it_does_then() {
+    // Healed for longer than settle, and the heal not verified yet: the watch goes on.
+    let heal = HEALED - KILLED;
+    let judged = |script: &dyn Fn(Script) -> Script| {
+        let unverified = |s: Script| {
+            script(s.without(|e| matches!(e, Event::Verified { step } if step == "lose-one")))
+        };
+        let begun = (heal + 6 * S, heal + 7 * S);
+        only(&with_second(
+            "failover: { lose-one: 2s }",
+            begun,
+            unverified,
+        ))
+        .verdict
+    };
+    let badly = |s: Script| s.between(HEALED + 8 * S, HEALED + 20 * S, refuse);
+    assert_ne!(judged(&badly), Verdict::Pass);
 }
 
 #[test]
@@ -340,6 +364,33 @@ fn a_step_that_begins_after_the_watch_ends_the_stretch_that_would_close_an_episo
 }
 
 #[test]
+fn another_service_may_go_on_with_a_version_of_the_same_name() {
+    let steps = "steps:\n  - { name: deploy-v2, at: 20s, update: { target: backend, env: { V: \"2\" } } }\n";
+    let plan = plan_with(steps, "update: { deploy-v2: { within: 30s } }");
+    let mut other = component(1);
+    other.id = ComponentId::new("other", 1);
+    let name = Event::Name {
+        table: NameTable::Instance,
+        id: 4,
+        name: "other/1".to_owned(),
+    };
+    let script = Script::update(&plan, true, 2)
+        .and(STARTED, Event::Components(vec![other]))
+        .and(STARTED, name)
+        .between(STARTED, i64::MAX, |r| {
+            if r.n.is_multiple_of(10) {
+                (r.instance, r.version) = (4, 1);
+            }
+        });
+    let judged = judge(&plan, &script.recording());
+    let step = &judged.steps[0];
+    assert_eq!(step.watch_end_us, Some(KILLED + 25 * S));
+    let versions = &step.update.as_ref().unwrap().versions;
+    let v1 = versions.iter().find(|v| v.version == "v1").unwrap();
+    assert!(v1.last_us < 16 * S, "{v1:?}");
+}
+
+#[test]
 fn updates_must_be_through_in_time_with_enough_replicas() {
     use Verdict::{Fail, Inconclusive, Pass};
     let steps = "steps:\n  - { name: deploy-v2, at: 20s, update: { target: backend, env: { V: \"2\" } } }\n";
@@ -370,6 +421,29 @@ fn updates_must_be_through_in_time_with_enough_replicas() {
         verdicts(Script::update(&plan, false, 1)),
         [Fail, Inconclusive, Fail],
         "its rollback was still under way when the load ended"
+    );
+    let by = || "SIGTERM".to_owned();
+    let ended = |at| Script::update(&plan, false, 3).and(at, Event::Aborted { by: by() });
+    assert_eq!(verdicts(ended(KILLED + 19 * S))[0], Inconclusive);
+    assert_eq!(
+        verdicts(ended(KILLED + 21 * S))[0],
+        Fail,
+        "given up before that"
+    );
+    // Nobody found the new version wanting: it was not rolled out.
+    let mut failed = Script::update(&plan, false, 3);
+    failed = failed.map_events(|e| match e {
+        Event::Acknowledged { error, .. } => {
+            *error = Some("update on backend: no answer".to_owned())
+        }
+        Event::Converged { call_failed, .. } => *call_failed = true,
+        _ => {}
+    });
+    let failed = judged(failed);
+    assert!(
+        failed.reasons.iter().any(|r| r.code == "call_failed"),
+        "{:#?}",
+        failed.reasons
     );
     let one_bad = Script::update(&plan, true, 2).between(KILLED + S, KILLED + S + 1_000, refuse);
     assert_eq!(verdicts(one_bad), [Pass, Fail, Pass]);

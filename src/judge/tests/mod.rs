@@ -3,7 +3,9 @@
 mod alerts;
 mod callers;
 mod invariants;
+mod nodes;
 mod paced;
+mod starved;
 mod stops;
 mod validity;
 mod victims;

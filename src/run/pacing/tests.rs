@@ -16,7 +16,7 @@ use crate::model::{FakeSpec, Redactor, StackSpec};
 use crate::observe::Observers;
 use crate::restore::Ledger;
 use crate::run::around::Around;
-use crate::run::conductor::drive;
+use crate::run::driving::drive;
 use crate::run::milestones::Milestones;
 use crate::run::operator::Operator;
 use crate::scenario::{self, Inputs, Plan};

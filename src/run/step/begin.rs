@@ -1,6 +1,6 @@
 //! Until a fault may be made: its time has come, its targets are chosen, its undo is on disk.
 
-use super::choosing::chosen;
+use super::choosing::{Choice, chosen};
 use super::micros;
 use super::own::own_undo;
 use super::permit::permitted;
@@ -22,6 +22,7 @@ pub(super) struct Undone {
 pub(super) struct Fault {
     pub(super) prepared: Vec<Prepared>,
     pub(super) targets: Vec<ComponentId>,
+    pub(super) carried: Vec<ComponentId>,
     pub(super) owed: Vec<Owed>,
 }
 
@@ -42,16 +43,17 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
         why,
     };
     let planning = async {
-        let targets = chosen(bench, step).await?;
-        let injections = fault::injections(&step.action, &targets, step.hold, &*bench.values)
-            .map_err(|e| failed(e.to_string()))?;
+        let choice = chosen(bench, step).await?;
+        let injections =
+            fault::injections(&step.action, &choice.targets, step.hold, &*bench.values)
+                .map_err(|e| failed(e.to_string()))?;
         let prepared = fault::prepare(&*bench.stack, injections)
             .await
             .map_err(|e| failed(e.to_string()))?;
         permitted(bench).await?;
-        Ok((targets, prepared))
+        Ok((choice, prepared))
     };
-    let (targets, prepared) = tokio::select! {
+    let (Choice { targets, carried }, prepared) = tokio::select! {
         biased;
         // Nothing was changed yet, so a platform that does not answer is not waited for.
         () = bench.aborted.cancelled() => {
@@ -111,6 +113,7 @@ pub(super) async fn begin(bench: &Bench, step: &StepPlan) -> Result<Fault, Undon
     Ok(Fault {
         prepared,
         targets,
+        carried,
         owed,
     })
 }

@@ -61,6 +61,19 @@ pub(super) async fn live(bench: &Bench, step: &StepPlan) -> LeftOpen {
     left
 }
 
+/// Why a fault was not made as it was meant.
+struct Failure {
+    why: String,
+    /// A call of firedrill's own failed, rather than that the platform, or the user's tool, found the change not to work.
+    ours: bool,
+}
+
+impl Failure {
+    fn found(why: String) -> Self {
+        Self { why, ours: false }
+    }
+}
+
 /// Makes the fault, confirms its effect, keeps it for its hold and mends it.
 async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     let name = &step.name;
@@ -70,6 +83,7 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         step: name.clone(),
         targets: fault.targets.clone(),
         injections: fault.prepared.iter().map(|p| p.injection.clone()).collect(),
+        carried: fault.carried.clone(),
     };
     bench.recorder.record(dispatched);
     bench
@@ -84,11 +98,11 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
     };
 
     let applied = if bench.aborted.is_cancelled() {
-        Err(ABORTED.to_owned())
+        Err(Failure::found(ABORTED.to_owned()))
     } else {
         make(bench, step, &fault, &mut engine, &mut effects).await
     };
-    let error = applied.as_ref().err().cloned();
+    let error = applied.as_ref().err().map(|e| e.why.clone());
     bench.recorder.record(Event::Acknowledged {
         step: name.clone(),
         error: error.clone(),
@@ -98,10 +112,11 @@ async fn keep(bench: &Bench, step: &StepPlan, fault: Fault) -> LeftOpen {
         converged_us = applied.is_ok().then(|| bench.now_us());
         let note = applied
             .as_ref()
-            .map_or_else(|e| Some(e.clone()), Clone::clone);
+            .map_or_else(|e| Some(e.why.clone()), Clone::clone);
         bench.recorder.record(Event::Converged {
             step: name.clone(),
             complete: applied.is_ok(),
+            call_failed: applied.as_ref().is_err_and(|e| e.ours),
             note,
         });
     }
@@ -200,7 +215,7 @@ async fn make(
     fault: &Fault,
     engine: &mut broadcast::Receiver<Seen>,
     effects: &mut Effects,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Failure> {
     let applying = apply(bench, step, fault);
     tokio::pin!(applying);
     loop {
@@ -212,7 +227,7 @@ async fn make(
                     return applied;
                 }
                 stopped(bench, effects.dispatched_us).await;
-                return Err(ABORTED.to_owned());
+                return Err(Failure::found(ABORTED.to_owned()));
             }
             Some(seen) = next(engine), if !effects.awaited.is_empty() => effects.confirm(bench, &step.name, &seen),
             applied = &mut applying => return applied,
@@ -233,26 +248,33 @@ async fn stopped(bench: &Bench, since_us: i64) {
 }
 
 /// Makes every call of the fault, side by side. The note is for a person.
-async fn apply(bench: &Bench, step: &StepPlan, fault: &Fault) -> Result<Option<String>, String> {
+async fn apply(bench: &Bench, step: &StepPlan, fault: &Fault) -> Result<Option<String>, Failure> {
+    // What the user's own tool says is the user's finding.
     own_call(bench, &step.action)
         .await
-        .map_err(|e| e.to_string())?;
+        .map_err(|e| Failure::found(e.to_string()))?;
     let mut calls: FuturesUnordered<_> = fault
         .prepared
         .iter()
         .map(|p| bench.stack.apply(&p.injection, &p.undo))
         .collect();
-    let (mut notes, mut errors) = (vec![], vec![]);
+    let (mut notes, mut errors, mut ours) = (vec![], vec![], false);
     while let Some(answer) = calls.next().await {
         match answer {
             Ok(applied) => notes.extend(applied.note),
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => {
+                ours |= !error.is_given_up();
+                errors.push(error.to_string());
+            }
         }
     }
     if errors.is_empty() {
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
     } else {
-        Err(errors.join("; "))
+        Err(Failure {
+            why: errors.join("; "),
+            ours,
+        })
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn own_call(bench: &Bench, action: &Action) -> Result<(), OwnEr
         | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
+        | Action::Node { .. }
         | Action::Update { .. } => return Ok(()),
     };
     let acts_for = Some(bench.run.as_str());
@@ -74,6 +75,7 @@ pub(super) fn own_undo(bench: &Bench, action: &Action) -> Result<Option<Undo>, T
         | Action::Partition { .. }
         | Action::Scale { .. }
         | Action::Exec { .. }
+        | Action::Node { .. }
         | Action::Update { .. } => return Ok(None),
     }))
 }

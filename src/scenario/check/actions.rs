@@ -1,8 +1,9 @@
 //! What a step does: exactly one action, aimed at something the stack has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Checker;
+use super::{Checker, compose_file};
 use crate::model::{Action, Signal, Take, Template, UpdateChange};
 use crate::scenario::error::Problem;
 use crate::scenario::file::Later;
@@ -10,13 +11,13 @@ use crate::scenario::file::steps::{ACTIONS, Command, CommandUndo, HttpUndo, Step
 use crate::scenario::shape::At;
 use crate::scenario::tree::Span;
 use crate::scenario::units::Taken;
-use crate::scenario::vars::Place;
+use crate::scenario::vars::{Place, folder};
 
 /// Docker's own grace between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// An action with the place of its key's value; none where a part of it failed.
-type Placed = (Span, Option<Action>);
+pub(super) type Placed = (Span, Option<Action>);
 
 impl Checker<'_> {
     /// The one action of a step.
@@ -36,6 +37,14 @@ impl Checker<'_> {
                 written.http.is_some(),
                 written.command.is_some(),
                 written.update.is_some(),
+                written.rebalance.is_some(),
+                written.node_kill.is_some(),
+                written.node_stop.is_some(),
+                written.node_pause.is_some(),
+                written.node_disconnect.is_some(),
+                written.node_partition.is_some(),
+                written.drain.is_some(),
+                written.zone_outage.is_some(),
             ]
             .into_iter()
             .filter(|given| *given)
@@ -156,13 +165,22 @@ impl Checker<'_> {
         } else if let Some(command) = &step.command {
             let (run, undo) = self.command(&command.value);
             Some((command.at, Some(Action::Command { run, undo })))
-        } else {
-            let update = step.update.as_ref()?;
+        } else if let Some(update) = &step.update {
             Some((update.at, self.update(update)))
+        } else if let Some(rebalance) = &step.rebalance {
+            let target = self.target(&rebalance.value.target);
+            let action = target.map(|target| Action::Update {
+                target,
+                change: UpdateChange::Again,
+                keep: true,
+            });
+            Some((rebalance.at, action))
+        } else {
+            self.node_action(step)
         }
     }
 
-    fn target(&mut self, name: &At<String>) -> Option<String> {
+    pub(super) fn target(&mut self, name: &At<String>) -> Option<String> {
         self.service(name, "a name of `targets`, nor a service of the stack")
     }
 
@@ -203,11 +221,15 @@ impl Checker<'_> {
             .command
             .as_ref()
             .map(|command| UpdateChange::Command(self.command_line(command, Place::Running)));
+        let files = match &written.files {
+            Some(files) => Some(UpdateChange::Files(self.stack_files(files)?)),
+            None => None,
+        };
         let by = written.by.as_ref().map(|by| {
             let (run, undo) = self.command(&by.value);
             UpdateChange::By { run, undo }
         });
-        let mut changes = [image, env, command, by].into_iter().flatten();
+        let mut changes = [image, env, command, files, by].into_iter().flatten();
         match (changes.next(), changes.next()) {
             (Some(change), None) => Some(Action::Update {
                 target: target?,
@@ -215,18 +237,36 @@ impl Checker<'_> {
                 keep: written.keep.unwrap_or(false),
             }),
             (Some(_), Some(_)) => {
-                self.problems.push(Problem::invalid(update.at, "an update changes one of `image`, `env`, `command`, or is done `by` a tool, not several"));
+                self.problems.push(Problem::invalid(update.at, "an update changes one of `image`, `env`, `command`, deploys `files`, or is done `by` a tool, not several"));
                 None
             }
             (None, _) => {
                 let problem = Problem::invalid(
                     update.at,
-                    "an update needs one of `image`, `env`, `command` and `by`",
+                    "an update needs one of `image`, `env`, `command`, `files` and `by`",
                 );
                 self.problem_unless_broken(update.at, problem);
                 None
             }
         }
+    }
+
+    /// The paths of stack files, each of which can be read.
+    fn stack_files(&mut self, files: &At<Vec<At<String>>>) -> Option<Vec<PathBuf>> {
+        if files.value.is_empty() {
+            let problem = Problem::invalid(files.at, "this deploys no file");
+            self.problems
+                .push(problem.help("name the stack file, and those that change it after it"));
+        }
+        let each = files.value.iter().map(|file| {
+            let path = folder(self.inputs.path).join(self.fixed(file, "a stack file's path")?);
+            let read = compose_file::services(&path, compose_file::Kind::Swarm);
+            self.read_services(file.at, read)?;
+            Some(path)
+        });
+        // Every bad one is told, not just the first.
+        let each: Vec<Option<PathBuf>> = each.collect();
+        each.into_iter().collect()
     }
 
     fn not_yet(&mut self, zone: Option<Later>, label: Option<Later>) {
@@ -241,7 +281,7 @@ impl Checker<'_> {
     }
 }
 
-fn take(written: Option<Taken>) -> Take {
+pub(super) fn take(written: Option<Taken>) -> Take {
     written.map_or(Take::Count(1), |taken| taken.0)
 }
 
@@ -254,9 +294,6 @@ fn later_action(step: &Step) -> Option<(&'static str, Later)> {
         ("cpu", step.cpu),
         ("memory", step.memory),
         ("disk", step.disk),
-        ("drain", step.drain),
-        ("node_kill", step.node_kill),
-        ("zone_outage", step.zone_outage),
     ];
     later
         .into_iter()

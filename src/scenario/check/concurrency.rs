@@ -108,6 +108,7 @@ fn open_until(step: &StepPlan, from: Duration, load_end: Option<Duration>) -> Du
             | Action::Exec { .. }
             | Action::Http { .. }
             | Action::Command { .. }
+            | Action::Node { .. }
             | Action::Update { .. },
         ) => load_end.map_or(from, |end| end.max(from)),
     }

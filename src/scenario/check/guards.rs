@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::steps::taken_of;
 use super::{Checker, is_name};
-use crate::model::{Action, ComponentId, Label, Selector, StackSpec};
+use crate::model::{Action, ComponentId, Label, NODE, Selector, StackSpec};
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::guards::{Firing, Protected};
@@ -69,8 +69,15 @@ impl Checker<'_> {
     }
 
     fn protected_service(&mut self, name: &At<String>) -> Option<Selector> {
-        let service = self.service(name, "a service of the stack, so this protects nothing")?;
-        Some(Selector::Service(service))
+        self.protected_group(name).map(Selector::Service)
+    }
+
+    /// A service, or the nodes of a cluster.
+    fn protected_group(&mut self, name: &At<String>) -> Option<String> {
+        if self.services.nodes && name.value == NODE {
+            return Some(NODE.to_owned());
+        }
+        self.service(name, "a service of the stack, so this protects nothing")
     }
 
     fn component(&mut self, text: &At<String>) -> Option<Selector> {
@@ -88,7 +95,7 @@ impl Checker<'_> {
             at: text.at,
             value: id.service,
         };
-        let service = self.service(&name, "a service of the stack, so this protects nothing")?;
+        let service = self.protected_group(&name)?;
         if let Some(replicas) = self.replicas(&service).filter(|n| id.index > *n) {
             let message = format!(
                 "`{service}` has {replicas} {}, so this protects nothing",

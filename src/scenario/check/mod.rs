@@ -9,12 +9,14 @@ mod guards;
 mod journeys;
 mod load;
 mod monitored;
+mod nodes;
 mod objectives;
 mod observed;
 mod retry;
 mod stack;
 mod steps;
 mod stop;
+mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
@@ -28,7 +30,7 @@ use super::tree::{Node, Span, Value};
 use super::units::Text;
 use super::vars::{Place, Vars};
 use super::{Checked, Inputs, Supports, evidence};
-use crate::model::{Pace, Part, Template, Variable};
+use crate::model::{NODE, Pace, Part, Template, Variable};
 use stack::Services;
 
 /// Version of the structure of [`Plan`].
@@ -195,6 +197,13 @@ impl<'a> Checker<'a> {
 
     fn targets(&mut self, file: &File) {
         for (name, target) in file.targets.iter().flat_map(Named::iter) {
+            if self.services.nodes && name.value == NODE {
+                let message =
+                    format!("on a swarm `{NODE}` means the nodes of the cluster, and nothing else");
+                self.problems
+                    .push(Problem::invalid(name.at, message).help("give it another name"));
+                continue;
+            }
             if let Some(service) = self.service(&target.service, "a service of the stack") {
                 self.targets.insert(name.value.clone(), service);
             }
@@ -205,6 +214,13 @@ impl<'a> Checker<'a> {
     fn service(&mut self, name: &At<String>, what: &str) -> Option<String> {
         if let Some(service) = self.targets.get(&name.value) {
             return Some(service.clone());
+        }
+        if self.services.nodes && name.value == NODE {
+            let message = format!("`{NODE}` means the nodes of the cluster, which are no service");
+            self.problems.push(Problem::invalid(name.at, message).help(
+                "write `node_kill`, `node_stop`, `node_pause`, `node_disconnect`, `node_partition`, `drain` or `zone_outage`",
+            ));
+            return None;
         }
         let Some(known) = &self.services.targets else {
             return Some(name.value.clone());

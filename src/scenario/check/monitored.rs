@@ -45,6 +45,12 @@ impl Checker<'_> {
                         DetectionSource::Health
                     }
                     Detector::Traffic => {
+                        if let Some(Action::Node { .. }) = seen.action(&step.value) {
+                            let message = "a node answers nobody itself, so no request is the last one tried on it";
+                            let help = "detect it `by: health`, which is what the managers say of it, or by a PromQL";
+                            self.problems
+                                .push(Problem::invalid(by.at, message).help(help));
+                        }
                         let loads = seen.traffic.map_or(&[][..], Traffic::loads);
                         let named = loads
                             .iter()

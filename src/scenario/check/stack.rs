@@ -10,7 +10,7 @@ use crate::model::{
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
 use crate::scenario::file::stack::{
-    Compose, External, Process, Ready as ReadyFile, Service, Stack,
+    Compose, External, PLATFORMS, Process, Ready as ReadyFile, Service, Stack,
 };
 use crate::scenario::shape::{At, Named};
 use crate::scenario::tree::Span;
@@ -24,10 +24,21 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServiceFacts {
     pub(super) replicas: Option<u32>,
+    /// Whether each node of a cluster runs one.
+    pub(super) global: bool,
     /// Whether its restart policy brings it back after a kill.
     pub(super) restarts: Option<bool>,
     /// Labels that are written out; its image may give it more.
     pub(super) labels: Vec<(String, String)>,
+}
+
+/// Services by name. `None`: their file includes others, so that not all are known.
+pub(super) type Known = Option<BTreeMap<String, ServiceFacts>>;
+
+/// The names of the services of a file, as far as they are known.
+pub(super) fn names(known: Option<&Known>) -> Vec<String> {
+    let services = known.into_iter().flatten().flatten();
+    services.map(|(name, _)| name.clone()).collect()
 }
 
 /// The services that a scenario may name. `None`: only the running stack knows them.
@@ -35,6 +46,10 @@ pub(super) struct ServiceFacts {
 pub(super) struct Services {
     /// What a step may be aimed at.
     pub(super) targets: Option<BTreeMap<String, ServiceFacts>>,
+    /// Whether [`NODE`](crate::model::NODE) means the nodes of a cluster.
+    pub(super) nodes: bool,
+    /// What stands beside them.
+    pub(super) beside: BTreeSet<String>,
     /// What `${addr:…}` may name.
     addresses: Option<BTreeSet<String>>,
     /// Whether `${addr:NAME:PORT}` makes sense.
@@ -44,6 +59,18 @@ pub(super) struct Services {
 }
 
 impl Services {
+    /// Services of containers, as their files have them.
+    pub(super) fn of_files(known: Known, why_none: &'static str) -> Self {
+        Self {
+            addresses: known.as_ref().map(|known| known.keys().cloned().collect()),
+            targets: known,
+            nodes: false,
+            beside: BTreeSet::new(),
+            container_ports: true,
+            why_none,
+        }
+    }
+
     /// The problem with `${addr:name:port}`, if there is one.
     pub(super) fn no_address(&self, at: Span, name: &str, port: Option<u16>) -> Option<Problem> {
         let known = self.addresses.as_ref()?;
@@ -72,11 +99,7 @@ impl Checker<'_> {
             return None;
         };
         let written = &stack.value;
-        let later = [
-            ("swarm", written.swarm),
-            ("kubernetes", written.kubernetes),
-            ("aws", written.aws),
-        ];
+        let later = [("kubernetes", written.kubernetes), ("aws", written.aws)];
         for (name, given) in later {
             if let Some(given) = given {
                 self.problems.push(Problem::not_supported(
@@ -87,65 +110,69 @@ impl Checker<'_> {
         }
         let platforms = [
             written.compose.is_some(),
+            written.swarm.is_some(),
             written.process.is_some(),
             written.external.is_some(),
         ];
         if platforms.into_iter().filter(|given| *given).count() > 1 {
             self.problems.push(Problem::invalid(
                 stack.at,
-                "a stack is one of `compose`, `process` and `external`, not several",
+                format!("a stack is one of {}, not several", platform_names()),
             ));
             return None;
         }
+        let ready = written.ready.as_ref();
         match written {
             Stack {
                 compose: Some(compose),
                 ..
+            } => self.compose(compose, ready).map(StackSpec::Compose),
+            Stack {
+                swarm: Some(swarm), ..
             } => self
-                .compose(compose, written.ready.as_ref())
-                .map(StackSpec::Compose),
+                .swarm(swarm, ready)
+                .map(|spec| StackSpec::Swarm(Box::new(spec))),
             Stack {
                 process: Some(process),
                 ..
-            } => Some(StackSpec::Process(
-                self.process(process, written.ready.as_ref()),
-            )),
+            } => Some(StackSpec::Process(self.process(process, ready))),
             Stack {
                 external: Some(external),
                 ..
-            } => Some(StackSpec::External(
-                self.external(external, written.ready.as_ref()),
-            )),
+            } => Some(StackSpec::External(self.external(external, ready))),
             Stack { .. } => {
-                self.problem_unless_broken(
-                    stack.at,
-                    Problem::invalid(
-                        stack.at,
-                        "a stack is one of `compose`, `process` and `external`",
-                    ),
-                );
+                let message = format!("a stack is one of {}", platform_names());
+                self.problem_unless_broken(stack.at, Problem::invalid(stack.at, message));
                 None
             }
         }
     }
 
     fn compose(&mut self, written: &Compose, ready: Option<&ReadyFile>) -> Option<ComposeSpec> {
+        let (spec, known) = self.compose_project(written)?;
+        if let Some(known) = known {
+            self.services = Services::of_files(
+                known,
+                "the Compose file has no service in the enabled profiles",
+            );
+        }
+        let ready = self.ready(ready, Place::Running);
+        Some(ComposeSpec { ready, ..spec })
+    }
+
+    /// A Compose project without its readiness, and what its file says of its services: `None` where it cannot be read,
+    /// `Some(None)` where not all of them are in it.
+    pub(super) fn compose_project(
+        &mut self,
+        written: &Compose,
+    ) -> Option<(ComposeSpec, Option<Known>)> {
         let profiles = written.profiles.clone().unwrap_or_default();
         let file =
             folder(self.inputs.path).join(self.fixed(&written.file, "the Compose file's path")?);
-        match compose_file::services(&file, &profiles) {
-            Ok(known) => {
-                self.services = Services {
-                    addresses: known.as_ref().map(|known| known.keys().cloned().collect()),
-                    targets: known,
-                    container_ports: true,
-                    why_none: "the Compose file has no service in the enabled profiles",
-                };
-            }
-            Err(error) => self
-                .problems
-                .push(Problem::invalid(written.file.at, error.to_string())),
-        }
+        let known = self.read_services(
+            written.file.at,
+            compose_file::services(&file, compose_file::Kind::Compose(&profiles)),
+        );
         let env_file = written.env_file.as_ref().and_then(|path| {
             let at = path.at;
             let path = folder(self.inputs.path).join(self.fixed(path, "the env file's path")?);
@@ -157,21 +184,28 @@ impl Checker<'_> {
             }
             Some(path)
         });
-        let services = self
-            .services
-            .targets
-            .iter()
-            .flat_map(|known| known.keys().cloned())
-            .collect();
-        Some(ComposeSpec {
+        let spec = ComposeSpec {
             file,
             profiles,
             env: self.env(written.env.as_ref(), Place::Stack),
             env_file,
             build: written.build.unwrap_or(false),
-            ready: self.ready(ready, Place::Running),
-            services,
+            ready: None,
+            services: names(known.as_ref()),
+        };
+        Some((spec, known))
+    }
+
+    /// Notes why a file with services could not be read.
+    pub(super) fn read_services(
+        &mut self,
+        at: Span,
+        read: Result<Known, compose_file::ComposeFileError>,
+    ) -> Option<Known> {
+        read.map_err(|error| {
+            self.problems.push(Problem::invalid(at, error.to_string()));
         })
+        .ok()
     }
 
     fn process(&mut self, written: &Process, ready: Option<&ReadyFile>) -> ProcessSpec {
@@ -184,6 +218,7 @@ impl Checker<'_> {
                 name.clone(),
                 ServiceFacts {
                     replicas,
+                    global: false,
                     restarts: Some(false),
                     labels: Vec::new(),
                 },
@@ -191,6 +226,8 @@ impl Checker<'_> {
         };
         self.services = Services {
             targets: Some(names.iter().map(facts).collect()),
+            nodes: false,
+            beside: BTreeSet::new(),
             addresses: Some(names.iter().cloned().collect()),
             container_ports: false,
             why_none: "the stack has no services",
@@ -232,6 +269,8 @@ impl Checker<'_> {
         let adopted = written.compose_project.is_some();
         self.services = Services {
             targets: if adopted { None } else { Some(BTreeMap::new()) },
+            nodes: false,
+            beside: BTreeSet::new(),
             addresses: (!adopted).then(|| {
                 keys_at(self.root, &["stack", "external", "addresses"])
                     .into_iter()
@@ -253,7 +292,7 @@ impl Checker<'_> {
         }
     }
 
-    fn ready(&mut self, written: Option<&ReadyFile>, place: Place<'_>) -> Option<Ready> {
+    pub(super) fn ready(&mut self, written: Option<&ReadyFile>, place: Place<'_>) -> Option<Ready> {
         let written = written?;
         Some(Ready {
             http: written
@@ -264,11 +303,20 @@ impl Checker<'_> {
         })
     }
 
-    fn env(
+    pub(super) fn env(
         &mut self,
         written: Option<&Named<At<Text>>>,
         place: Place<'_>,
     ) -> BTreeMap<String, Template> {
         self.texts(written, place).into_iter().collect()
+    }
+}
+
+/// The platforms, for a sentence.
+fn platform_names() -> String {
+    let quoted: Vec<String> = PLATFORMS.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Checker, is_name, repeated};
-use crate::model::{Action, StackSpec, Take};
+use crate::model::{Action, NodeFault, StackSpec, Take, UpdateChange};
 use crate::scenario::Supports;
 use crate::scenario::error::Problem;
 use crate::scenario::file::File;
@@ -60,6 +60,7 @@ impl Checker<'_> {
         let action = action?;
         self.hold_fits(step, at, &action);
         self.members_suffice(at, &action, guards);
+        self.held_suffice(at, &action, guards);
         self.spares_the_protected(at, &action, guards);
         if let Some(stack) = stack {
             self.stack_allows(at, &action, stack, guards, supports);
@@ -259,6 +260,19 @@ impl Checker<'_> {
                 self.problems
                     .push(problem.help("leave `hold` out, or use `stop` to keep it down"));
             }
+            (
+                Action::Update {
+                    change: UpdateChange::Again,
+                    ..
+                },
+                Some(hold),
+            ) => {
+                let problem = Problem::invalid(
+                    hold.at,
+                    "a rebalance changes no definition, so there is nothing to hold",
+                );
+                self.problems.push(problem.help("leave `hold` out"));
+            }
             (Action::Update { keep: true, .. }, Some(hold)) => {
                 let problem = Problem::invalid(
                     hold.at,
@@ -266,7 +280,14 @@ impl Checker<'_> {
                 );
                 self.problems.push(problem.help("leave out one of the two"));
             }
-            (Action::Partition { .. }, None) => {
+            (
+                Action::Partition { .. }
+                | Action::Node {
+                    fault: NodeFault::Partition,
+                    ..
+                },
+                None,
+            ) => {
                 let problem = Problem::invalid(
                     at,
                     "a partition ends by itself even if firedrill dies, so it has to know when",
@@ -294,6 +315,7 @@ impl Checker<'_> {
                 | Action::Exec { .. }
                 | Action::Http { .. }
                 | Action::Command { .. }
+                | Action::Node { .. }
                 | Action::Update { .. },
                 _,
             ) => {}
@@ -362,14 +384,19 @@ impl Checker<'_> {
                 ),
             ));
         }
-        if matches!(stack, StackSpec::External(_))
-            && action.target().is_some()
-            && !guards.allow_external
-        {
-            let problem = Problem::invalid(
-                at,
-                "firedrill did not start this stack, so it must not break it unasked",
-            );
+        if stack.is_foreign_to(action) && !guards.allow_external {
+            let message = match stack {
+                StackSpec::Swarm(_) => {
+                    "firedrill did not make this cluster, so it must not touch its nodes unasked"
+                }
+                StackSpec::External(_)
+                | StackSpec::Compose(_)
+                | StackSpec::Process(_)
+                | StackSpec::Fake(_) => {
+                    "firedrill did not start this stack, so it must not break it unasked"
+                }
+            };
+            let problem = Problem::invalid(at, message);
             self.problems
                 .push(problem.help("add `guards: { allow_external: true }` if you mean it"));
         }

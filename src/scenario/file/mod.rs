@@ -3,10 +3,12 @@
 
 pub(super) mod guards;
 pub(super) mod load;
+pub(super) mod nodes;
 pub(super) mod objectives;
 pub(super) mod stack;
 pub(super) mod steps;
 pub(super) mod stop;
+pub(super) mod swarm;
 
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;

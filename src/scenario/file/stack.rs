@@ -3,9 +3,13 @@
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
+use super::swarm::Swarm;
 use super::{Later, exactly_one};
 use crate::scenario::shape::{At, Named};
 use crate::scenario::units::{Period, Text};
+
+/// The platforms, as keys of a stack.
+pub(in crate::scenario) const PLATFORMS: [&str; 4] = ["compose", "swarm", "process", "external"];
 
 /// The system under test: exactly one platform.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -14,12 +18,12 @@ use crate::scenario::units::{Period, Text};
 pub(in crate::scenario) struct Stack {
     /// A Compose project that firedrill stands up and takes down.
     pub(in crate::scenario) compose: Option<Compose>,
+    /// Services that firedrill deploys on a Docker Swarm, and removes again.
+    pub(in crate::scenario) swarm: Option<Swarm>,
     /// Child processes of firedrill's own.
     pub(in crate::scenario) process: Option<Process>,
     /// A stack that is there already: nothing is started or stopped.
     pub(in crate::scenario) external: Option<External>,
-    #[schemars(skip)]
-    pub(in crate::scenario) swarm: Option<Later>,
     #[schemars(skip)]
     pub(in crate::scenario) kubernetes: Option<Later>,
     #[schemars(skip)]
@@ -87,5 +91,5 @@ pub(in crate::scenario) struct External {
 }
 
 fn one_platform(schema: &mut Schema) {
-    exactly_one(schema, &["compose", "process", "external"]);
+    exactly_one(schema, &PLATFORMS);
 }

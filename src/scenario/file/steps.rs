@@ -3,13 +3,14 @@
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
+use super::nodes::{NodeStop, Nodes, ZoneOutage};
 use super::{Later, Nothing, exactly_one};
 use crate::model::Signal;
 use crate::scenario::shape::{At, Named};
 use crate::scenario::units::{Period, Taken, Text};
 
 /// The actions, as keys of a step.
-pub(in crate::scenario) const ACTIONS: [&str; 11] = [
+pub(in crate::scenario) const ACTIONS: [&str; 19] = [
     "kill",
     "stop",
     "pause",
@@ -21,6 +22,14 @@ pub(in crate::scenario) const ACTIONS: [&str; 11] = [
     "http",
     "command",
     "update",
+    "rebalance",
+    "node_kill",
+    "node_stop",
+    "node_pause",
+    "node_disconnect",
+    "node_partition",
+    "drain",
+    "zone_outage",
 ];
 
 /// A step: exactly one action, and when it is done.
@@ -63,6 +72,22 @@ pub(in crate::scenario) struct Step {
     pub(in crate::scenario) command: Option<At<Command>>,
     /// Roll out a change, replica by replica.
     pub(in crate::scenario) update: Option<At<Update>>,
+    /// Have the cluster replace the replicas of a service one by one, so that they are spread over the nodes again.
+    pub(in crate::scenario) rebalance: Option<At<Rebalance>>,
+    /// Take the power of nodes.
+    pub(in crate::scenario) node_kill: Option<At<Nodes>>,
+    /// Shut nodes down in order, and take their power after `grace`.
+    pub(in crate::scenario) node_stop: Option<At<NodeStop>>,
+    /// Freeze nodes, with all that runs on them.
+    pub(in crate::scenario) node_pause: Option<At<Nodes>>,
+    /// Take nodes off the cluster's network.
+    pub(in crate::scenario) node_disconnect: Option<At<Nodes>>,
+    /// Drop the packets of nodes without a word to either side; it needs a `hold`.
+    pub(in crate::scenario) node_partition: Option<At<Nodes>>,
+    /// Have the cluster move what runs on nodes elsewhere, and give them nothing new.
+    pub(in crate::scenario) drain: Option<At<Nodes>>,
+    /// Take the power of every node of a zone.
+    pub(in crate::scenario) zone_outage: Option<At<ZoneOutage>>,
     #[schemars(skip)]
     pub(in crate::scenario) latency: Option<Later>,
     #[schemars(skip)]
@@ -77,12 +102,6 @@ pub(in crate::scenario) struct Step {
     pub(in crate::scenario) memory: Option<Later>,
     #[schemars(skip)]
     pub(in crate::scenario) disk: Option<Later>,
-    #[schemars(skip)]
-    pub(in crate::scenario) drain: Option<Later>,
-    #[schemars(skip)]
-    pub(in crate::scenario) node_kill: Option<Later>,
-    #[schemars(skip)]
-    pub(in crate::scenario) zone_outage: Option<Later>,
 }
 
 /// `kill`.
@@ -293,10 +312,21 @@ pub(in crate::scenario) struct Update {
     pub(in crate::scenario) env: Option<Named<At<Text>>>,
     /// The new command line.
     pub(in crate::scenario) command: Option<At<Vec<At<Text>>>>,
+    /// The stack files to deploy in place of the scenario's, later ones over earlier ones, as `docker stack deploy` takes
+    /// them. Whatever they change of other services rolls out too, and is put back too.
+    pub(in crate::scenario) files: Option<At<Vec<At<String>>>>,
     /// The user's own tool, watched the same way.
     pub(in crate::scenario) by: Option<At<Command>>,
     /// Leave the new version in place: false unless set.
     pub(in crate::scenario) keep: Option<bool>,
+}
+
+/// `rebalance`: every replica is replaced, one by one, for the cluster to place anew.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct Rebalance {
+    /// A name of `targets`, else a service.
+    pub(in crate::scenario) target: At<String>,
 }
 
 /// The signals by name, for the schema.
@@ -323,5 +353,5 @@ fn one_method(schema: &mut Schema) {
 }
 
 fn one_change(schema: &mut Schema) {
-    exactly_one(schema, &["image", "env", "command", "by"]);
+    exactly_one(schema, &["image", "env", "command", "files", "by"]);
 }

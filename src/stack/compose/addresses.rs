@@ -2,11 +2,10 @@
 
 use bollard::models::PortBinding;
 
-use super::containers::Container;
-use super::endpoint::Endpoint;
 use super::engine::Project;
 use crate::model::RunState;
 use crate::stack::StackError;
+use crate::stack::docker::{Container, Endpoint};
 
 impl Project {
     /// Where the running replicas of a service answer, in their order. Ports that the engine chose change at every

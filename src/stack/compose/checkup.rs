@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::endpoint::Endpoint;
 use super::engine::Project;
 use crate::stack::DockerEnv;
+use crate::stack::docker::Endpoint;
 
 /// How long each answer may take.
 const WITHIN: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::exec::tail;
+use crate::stack::docker::tail;
 use crate::stack::{DockerEnv, GroupGuard, StackError, hand};
 
 /// How much of what it said an error repeats.

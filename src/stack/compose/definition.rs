@@ -13,10 +13,10 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::containers::Container;
-use super::engine::{Project, status};
+use super::engine::Project;
 use super::networks::aliases;
 use crate::stack::StackError;
+use crate::stack::docker::{Container, status};
 
 /// Label with the id of the definition that an update gave; without it a container runs its file's own.
 const ID: &str = "firedrill.definition";

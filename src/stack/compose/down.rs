@@ -13,8 +13,9 @@ use bollard::query_parameters::{
 use futures_util::future::try_join_all;
 
 use super::containers::PROJECT;
-use super::engine::{Project, status};
+use super::engine::Project;
 use super::tags;
+use crate::stack::docker::status;
 use crate::stack::{OwnedThing, StackError};
 
 /// Label of everything that a run of firedrill started, with the run's id.

@@ -1,11 +1,10 @@
 //! The connection to an engine, and what its errors mean.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::Docker;
 
-use super::endpoint::Endpoint;
+use crate::stack::docker::{Endpoint, chain, connect, unusable};
 use crate::stack::{DockerEnv, StackError};
 
 /// Seconds that a call may take before it is given up; calls that wait for a container get more.
@@ -34,26 +33,9 @@ impl Project {
         run: Option<&str>,
     ) -> Result<Self, StackError> {
         let endpoint = Endpoint::of(env)?;
-        let docker = match &endpoint {
-            Endpoint::Unix(path) => Docker::connect_with_unix(path, TIMEOUT_S, API_DEFAULT_VERSION),
-            Endpoint::Tcp(host) => {
-                Docker::connect_with_http(&format!("tcp://{host}"), TIMEOUT_S, API_DEFAULT_VERSION)
-            }
-            Endpoint::Tls { host, certs } => Docker::connect_with_ssl(
-                &format!("tcp://{host}"),
-                &certs.join("key.pem"),
-                &certs.join("cert.pem"),
-                &certs.join("ca.pem"),
-                TIMEOUT_S,
-                API_DEFAULT_VERSION,
-            ),
-        };
-        let docker = match docker {
-            Ok(docker) => docker.negotiate_version().await,
-            Err(e) => Err(e),
-        };
+        let docker = connect(&endpoint, TIMEOUT_S).await?;
         Ok(Self {
-            docker: docker.map_err(|e| unusable(&endpoint, &e))?,
+            docker,
             endpoint,
             name: name.to_owned(),
             run: run.map(str::to_owned),
@@ -87,57 +69,5 @@ impl Project {
                 why: chain(other),
             },
         }
-    }
-}
-
-/// The status of an answer that is an error.
-pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
-    match error {
-        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
-        _ => None,
-    }
-}
-
-/// An error with its causes, each once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let more = source.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = source.source();
-    }
-    text
-}
-
-fn unusable(endpoint: &Endpoint, error: &bollard::errors::Error) -> StackError {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    let mut kind = None;
-    while let Some(source) = cause {
-        kind = kind.or_else(|| {
-            source
-                .downcast_ref::<std::io::Error>()
-                .map(std::io::Error::kind)
-        });
-        cause = source.source();
-    }
-    let advice = match (kind, endpoint) {
-        (Some(ErrorKind::PermissionDenied), _) => {
-            "You may not use its socket: join the group `docker` (and log in again), or run as a user who may"
-        }
-        (_, Endpoint::Unix(_)) => {
-            "Start the Docker engine, or say where it is by DOCKER_HOST or a Docker context"
-        }
-        (_, Endpoint::Tcp(_)) => "Check that an engine listens there, and whether it wants TLS",
-        (_, Endpoint::Tls { .. }) => {
-            "Check that an engine listens there and that the certificates are the ones it expects"
-        }
-    };
-    StackError::Engine {
-        engine: format!("the Docker engine at {endpoint}"),
-        why: chain(error),
-        advice: advice.to_owned(),
     }
 }

@@ -9,32 +9,18 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout};
 
-use super::containers::{Container, PROJECT, identity, wall_ns};
-use super::engine::{Project, chain};
-use crate::model::{ComponentId, Health, StackEvent, StackEventKind, When};
+use super::containers::{PROJECT, identity};
+use super::engine::Project;
+use crate::model::{ComponentId, StackEvent, When};
+use crate::stack::docker::{
+    Container, EVENTS, TOLD_WITHIN, chain, event_kind, oldest_event, timestamp, wall_ns,
+};
 use crate::stack::{StackError, Unheard};
-
-const WANTED: [&str; 11] = [
-    "create",
-    "start",
-    "die",
-    "pause",
-    "unpause",
-    "kill",
-    "oom",
-    "destroy",
-    "health_status",
-    "connect",
-    "disconnect",
-];
 
 /// Pause before a broken stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);
 /// How long an engine whose stream broke is given for one answer.
 const ASKED: Duration = Duration::from_secs(2);
-/// How long an engine is given to tell what it remembers.
-const TOLD_WITHIN: Duration = Duration::from_secs(30);
-
 /// What the engine knows of signals that it has sent to a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signals {
@@ -103,13 +89,7 @@ impl Project {
         until_ns: i64,
         filters: &HashMap<&str, Vec<&str>>,
     ) -> Result<Option<EventMessage>, StackError> {
-        let options = EventsOptionsBuilder::default()
-            .since(&timestamp(from_ns))
-            .until(&timestamp(until_ns))
-            .filters(filters)
-            .build();
-        let mut events = Box::pin(self.docker.events(Some(options)));
-        let Ok(first) = timeout(TOLD_WITHIN, events.next()).await else {
+        let Some(first) = oldest_event(&self.docker, from_ns, until_ns, filters).await else {
             return Err(StackError::Call {
                 call: "ask for the events".to_owned(),
                 component: self.endpoint.to_string(),
@@ -118,9 +98,7 @@ impl Project {
                 ),
             });
         };
-        first
-            .transpose()
-            .map_err(|e| self.error("ask for the events", &self.name, &e))
+        first.map_err(|e| self.error("ask for the events", &self.name, &e))
     }
 
     /// Reports events from now on, until nobody listens. The engine replays what happened since a given time on its
@@ -200,21 +178,12 @@ impl Project {
 fn options(since_ns: i64) -> bollard::query_parameters::EventsOptions {
     let filters = HashMap::from([
         ("type", vec!["container", "network"]),
-        ("event", WANTED.to_vec()),
+        ("event", EVENTS.to_vec()),
     ]);
     EventsOptionsBuilder::default()
         .since(&timestamp(since_ns))
         .filters(&filters)
         .build()
-}
-
-/// As the engine takes times: seconds with nine decimals.
-fn timestamp(ns: i64) -> String {
-    format!(
-        "{}.{:09}",
-        ns.div_euclid(1_000_000_000),
-        ns.rem_euclid(1_000_000_000)
-    )
 }
 
 /// `None` for what does not concern the project's components.
@@ -239,36 +208,7 @@ fn translate(
         known.insert(handle.clone(), component.clone());
         (handle, component)
     };
-    let network = || attributes.get("name").cloned().unwrap_or_default();
-    let kind = match action
-        .split_once(": ")
-        .map_or((action, ""), |(name, more)| (name, more))
-    {
-        ("create", _) => StackEventKind::Created,
-        ("start", _) => StackEventKind::Started,
-        ("die", _) => StackEventKind::Died {
-            code: attributes
-                .get("exitCode")
-                .and_then(|c| c.parse().ok())
-                .unwrap_or(-1),
-        },
-        ("pause", _) => StackEventKind::Paused,
-        ("unpause", _) => StackEventKind::Unpaused,
-        ("kill", _) => StackEventKind::Signalled {
-            signal: signal_name(attributes.get("signal").map_or("", String::as_str)),
-        },
-        ("oom", _) => StackEventKind::OutOfMemory,
-        ("destroy", _) => StackEventKind::Destroyed,
-        ("health_status", "healthy") => StackEventKind::Health {
-            health: Health::Healthy,
-        },
-        ("health_status", "unhealthy") => StackEventKind::Health {
-            health: Health::Unhealthy,
-        },
-        ("connect", _) => StackEventKind::Connected { network: network() },
-        ("disconnect", _) => StackEventKind::Disconnected { network: network() },
-        _ => return None,
-    };
+    let kind = event_kind(action, attributes)?;
     Some(StackEvent {
         when: When::Wall(message.time_nano?),
         component,
@@ -277,25 +217,10 @@ fn translate(
     })
 }
 
-/// The engine gives numbers.
-fn signal_name(number: &str) -> String {
-    let name = match number {
-        "1" => "SIGHUP",
-        "2" => "SIGINT",
-        "3" => "SIGQUIT",
-        "6" => "SIGABRT",
-        "9" => "SIGKILL",
-        "10" => "SIGUSR1",
-        "12" => "SIGUSR2",
-        "15" => "SIGTERM",
-        other => other,
-    };
-    name.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Health, StackEventKind};
 
     fn message(json: serde_json::Value) -> EventMessage {
         serde_json::from_value(json).unwrap()

@@ -6,10 +6,10 @@ use std::fs;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal as Native, pidfd_open, pidfd_send_signal};
 
-use super::containers::Container;
 use super::engine::Project;
 use crate::model::Signal;
 use crate::stack::StackError;
+use crate::stack::docker::Container;
 
 /// What needs the container's process itself.
 pub(super) const UNREVIVED: &str = "a kill without a `hold`, which leaves the restart policy on,";

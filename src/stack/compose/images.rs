@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
-use super::engine::{Project, status};
+use super::engine::Project;
 use super::resolved::Resolved;
 use crate::stack::StackError;
+use crate::stack::docker::status;
 
 impl Project {
     async fn has_image(&self, image: &str) -> Result<bool, StackError> {

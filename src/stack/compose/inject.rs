@@ -7,11 +7,11 @@ use bollard::query_parameters::{
     KillContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 
-use super::containers::Container;
 use super::definition::Change;
 use super::engine::Project;
 use super::host_kill;
 use crate::model::{ComponentId, Injection, KillMode, RunState, Signal, Template, Undo};
+use crate::stack::docker::Container;
 use crate::stack::{Applied, Resolve, StackContext, StackError};
 
 impl Project {
@@ -78,6 +78,9 @@ impl Project {
             Injection::UpdateImage { service, .. }
             | Injection::UpdateEnv { service, .. }
             | Injection::UpdateCommand { service, .. } => self.prepare_update(service).await,
+            Injection::Drain { .. }
+            | Injection::UpdateFiles { .. }
+            | Injection::UpdateAgain { .. } => Err(no_nodes()),
         }
     }
 
@@ -160,6 +163,9 @@ impl Project {
                 let change = Change::Command(texts(command, secrets, "update.command")?);
                 return self.update(service, &change, undo).await;
             }
+            Injection::Drain { .. }
+            | Injection::UpdateFiles { .. }
+            | Injection::UpdateAgain { .. } => return Err(no_nodes()),
         }
         Ok(Applied::default())
     }
@@ -222,6 +228,14 @@ impl Project {
             RunState::Running | RunState::Paused => Ok(container),
             RunState::Restarting | RunState::Exited => Err(refused(call, id, "it does not run")),
         }
+    }
+}
+
+fn no_nodes() -> StackError {
+    StackError::Unsupported {
+        action: "this fault".to_owned(),
+        platform: "a Compose stack".to_owned(),
+        why: "it is no cluster".to_owned(),
     }
 }
 

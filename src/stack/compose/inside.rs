@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::containers::Container;
 use super::engine::Project;
 use crate::model::ComponentId;
 use crate::stack::StackError;
+use crate::stack::docker::Container;
 use crate::stack::own::{OWN, lineage};
 
 /// Digits of a container's id.
@@ -18,7 +18,7 @@ const MOUNTED: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 
 /// What is known of where this process runs.
 #[derive(Debug, Default)]
-struct Inside {
+pub(in crate::stack) struct Inside {
     /// Ids of containers.
     ids: BTreeSet<String>,
     /// Name of this host: the begin of the container's id, unless it was given another.
@@ -26,7 +26,8 @@ struct Inside {
 }
 
 impl Inside {
-    fn read() -> Self {
+    /// By what the kernel says of this process and of those that it descends from.
+    pub(in crate::stack) fn read() -> Self {
         let text = |path: String| fs::read_to_string(path).unwrap_or_default();
         let mut inside = Self {
             ids: mounted(&text("/proc/self/mountinfo".to_owned())),
@@ -51,8 +52,17 @@ impl Inside {
     }
 
     fn is(&self, container: &Container) -> bool {
-        let id12 = container.id12();
-        self.ids.contains(container.handle()) || (!id12.is_empty() && self.host == id12)
+        self.is_id(container.handle())
+    }
+
+    /// Whether it is in the container of this id.
+    pub(in crate::stack) fn is_id(&self, id: &str) -> bool {
+        self.ids.contains(id) || id.get(..SHORT).is_some_and(|short| self.host == short)
+    }
+
+    /// Whether it is on the host of this name.
+    pub(in crate::stack) fn is_on(&self, host: &str) -> bool {
+        !host.is_empty() && self.host == host
     }
 }
 

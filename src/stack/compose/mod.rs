@@ -7,7 +7,6 @@ mod cli;
 mod containers;
 mod definition;
 mod down;
-mod endpoint;
 mod engine;
 mod events;
 mod exec;
@@ -29,20 +28,26 @@ mod tags;
 mod undo;
 mod up;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
+use bollard::Docker;
 use tokio::sync::{OnceCell, mpsc};
 
-use self::containers::Container;
 use self::engine::Project;
+pub(super) use self::inside::Inside;
+pub(super) use self::resolved::project_name;
 pub(super) use self::scan::{Found, strays};
+use super::docker::Container;
 use super::own::not_own;
 use super::{
     Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, UndoTag, Unheard,
     Verified,
 };
-use crate::model::{Component, ComponentId, ComposeSpec, Injection, Label, StackEvent, Undo};
+use crate::model::{
+    Component, ComponentId, ComposeSpec, Injection, Label, MachinesSpec, StackEvent, Undo,
+};
 pub use checkup::{Checkup, Engine, checkup};
 
 /// A Compose project. Nothing is remembered between calls: every call asks the engine.
@@ -58,6 +63,12 @@ pub struct ComposeStack {
 enum Origin {
     /// By this run, from a file.
     File(ComposeSpec),
+    /// By whoever first needed the machines of this file.
+    Machines {
+        spec: ComposeSpec,
+        /// They are nobody's to take down.
+        keep: bool,
+    },
     /// By somebody else.
     Adopted,
     /// By a run of which nothing is left but its marks.
@@ -75,6 +86,46 @@ impl ComposeStack {
             context,
             project: OnceCell::new(),
         }
+    }
+
+    /// The machines of a cluster, whose project bears the cluster's name: used by a run as they stand, made by one that
+    /// finds none, and taken down by the run that made them unless they are kept.
+    #[must_use]
+    pub(super) fn machines(spec: MachinesSpec, context: StackContext) -> Self {
+        let spec_of_project = ComposeSpec {
+            file: spec.file,
+            profiles: Vec::new(),
+            env: spec.env,
+            env_file: None,
+            build: false,
+            ready: None,
+            services: Vec::new(),
+        };
+        Self {
+            origin: Origin::Machines {
+                spec: spec_of_project,
+                keep: spec.keep,
+            },
+            name: format!("fd-cluster-{}", resolved::project_name(&spec.name)),
+            context,
+            project: OnceCell::new(),
+        }
+    }
+
+    /// Each component with its labels.
+    pub(super) async fn described(
+        &self,
+    ) -> Result<Vec<(Component, HashMap<String, String>)>, StackError> {
+        let containers = self.project().await?.current().await?;
+        Ok(containers
+            .iter()
+            .map(|c| (c.component(), c.labels()))
+            .collect())
+    }
+
+    /// The engine that it runs on.
+    pub(super) async fn engine(&self) -> Result<Docker, StackError> {
+        Ok(self.project().await?.docker.clone())
     }
 
     /// A project that is there already: its containers can be hit and mended; it is neither started nor taken down.
@@ -104,7 +155,7 @@ impl ComposeStack {
             .get_or_try_init(|| {
                 let run = match &self.origin {
                     Origin::File(_) => Some(self.context.run.as_str()),
-                    Origin::Adopted | Origin::Stray => None,
+                    Origin::Machines { .. } | Origin::Adopted | Origin::Stray => None,
                 };
                 Project::reach(&self.context.docker, &self.name, run)
             })
@@ -116,7 +167,8 @@ impl ComposeStack {
 impl Stack for ComposeStack {
     async fn up(&self) -> Result<Standing, StackError> {
         match &self.origin {
-            Origin::File(spec) => self.stand_up(spec).await,
+            Origin::File(spec) => self.stand_up(spec, &self.marks()).await,
+            Origin::Machines { spec, keep } => self.stand_up_once(spec, *keep).await,
             Origin::Adopted | Origin::Stray => {
                 self.wait_until_ready(None).await?;
                 Ok(Standing::default())
@@ -192,7 +244,9 @@ impl Stack for ComposeStack {
         match &self.origin {
             Origin::File(_) => self.project().await?.down().await,
             Origin::Adopted => Ok(()),
-            Origin::Stray => self.project().await?.remove_of(&self.context.run).await,
+            Origin::Machines { .. } | Origin::Stray => {
+                self.project().await?.remove_of(&self.context.run).await
+            }
         }
     }
 

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkConnectRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 
-use super::containers::Container;
 use super::engine::Project;
 use crate::model::{ComponentId, Undo};
+use crate::stack::docker::Container;
 use crate::stack::{StackError, Verified};
 
 const NETWORK: &str = "com.docker.compose.network";

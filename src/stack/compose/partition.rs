@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::containers::Container;
 use super::engine::Project;
 use super::host_kill;
 use crate::model::{ComponentId, Undo};
+use crate::stack::docker::Container;
 use crate::stack::rules::{Namespace, Partition, RulesError, dismiss_holders, start_holder};
 use crate::stack::{StackError, Verified};
 

@@ -8,12 +8,12 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::containers::Container;
 use super::engine::Project;
-use super::exec::text;
 use super::settle::UNCHECKED;
 use crate::model::{Health, RunState};
 use crate::stack::StackError;
+use crate::stack::docker::Container;
+use crate::stack::docker::text;
 
 /// Patience where the scenario sets none.
 pub(super) const DEFAULT_WITHIN: Duration = Duration::from_secs(180);

@@ -1,7 +1,7 @@
 //! The Compose file as firedrill runs it: everything resolved, firedrill's marks on all that it makes, ports published
 //! on the loopback alone, and image names that do not hang on the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,8 @@ use crate::stack::StackError;
 pub(super) struct Resolved {
     /// JSON, which is YAML too.
     pub(super) text: String,
+    /// Its services.
+    pub(super) services: BTreeSet<String>,
     /// Service → image, of those that cannot be built.
     pub(super) pulled: BTreeMap<String, String>,
     /// Whether any service can be built.
@@ -43,6 +45,7 @@ pub(super) fn resolve(
     };
     let mut resolved = Resolved {
         text: String::new(),
+        services: BTreeSet::new(),
         pulled: BTreeMap::new(),
         builds: false,
         notes: Vec::new(),
@@ -53,6 +56,7 @@ pub(super) fn resolve(
         let Some(service) = service.as_object_mut() else {
             continue;
         };
+        resolved.services.insert(name.clone());
         label(service, marks);
         loopback(name, service, &mut resolved.notes);
         let image = service
@@ -214,7 +218,7 @@ fn image_name(folder: &str, service: &str, generation: Generation) -> String {
 }
 
 /// A text as Compose allows it in a project's name.
-pub(super) fn project_name(text: &str) -> String {
+pub(in crate::stack) fn project_name(text: &str) -> String {
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     let name: String = text.to_lowercase().chars().filter(allowed).collect();
     name.trim_start_matches(['-', '_']).to_owned()

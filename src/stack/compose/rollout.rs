@@ -7,11 +7,11 @@
 
 use bollard::query_parameters::RenameContainerOptionsBuilder;
 
-use super::containers::Container;
 use super::definition::{Change, Definition, Make};
 use super::engine::Project;
 use super::settle::grace;
 use crate::model::{ComponentId, RunState, Undo};
+use crate::stack::docker::Container;
 use crate::stack::{Applied, StackError, Verified};
 
 /// Name of a replacement until the old one has gone.
@@ -64,16 +64,26 @@ impl Project {
             };
             // Whatever it was given up for, nobody is to be left with half an update.
             let back = self.put_back(service, undo).await;
-            return Err(StackError::Call {
-                call: "update".to_owned(),
-                component: service.to_owned(),
-                why: match back {
-                    Ok(()) => format!("gave up at {}: {why}; rolled back", old.id),
-                    Err(e) => format!(
-                        "gave up at {}: {why}; and could not be rolled back: {e}",
-                        old.id
-                    ),
-                },
+            let (call, component) = ("update".to_owned(), service.to_owned());
+            let said = match back {
+                Ok(()) => format!("gave up at {}: {why}; rolled back", old.id),
+                Err(e) => format!(
+                    "gave up at {}: {why}; and could not be rolled back: {e}",
+                    old.id
+                ),
+            };
+            return Err(if why.is_given_up() {
+                StackError::GivenUp {
+                    call,
+                    component,
+                    why: said,
+                }
+            } else {
+                StackError::Call {
+                    call,
+                    component,
+                    why: said,
+                }
             });
         }
         let note = match replicas.len() {

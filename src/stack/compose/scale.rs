@@ -3,10 +3,11 @@
 
 use futures_util::future::try_join_all;
 
-use super::containers::{Container, NUMBER};
+use super::containers::NUMBER;
 use super::engine::Project;
 use super::settle::grace;
 use crate::model::{ComponentId, RunState, Undo};
+use crate::stack::docker::Container;
 use crate::stack::{Applied, StackError, Verified};
 
 /// Label of replicas that firedrill made.

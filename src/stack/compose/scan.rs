@@ -6,9 +6,9 @@ use bollard::models::Volume;
 
 use super::containers::PROJECT;
 use super::down::{OWNER, RUN};
-use super::endpoint::Endpoint;
 use super::engine::Project;
 use super::tags;
+use crate::stack::docker::Endpoint;
 use crate::stack::scan::Stray;
 use crate::stack::{DockerEnv, OwnedThing, StackError};
 
@@ -33,28 +33,38 @@ pub(in crate::stack) async fn strays(docker: &DockerEnv) -> Result<Found, StackE
         return Ok(Found::NoEngine(endpoint.to_string()));
     }
     let project = Project::reach(docker, "", None).await?;
-    let mut of_run = BTreeMap::new();
+    let mut found = BTreeMap::new();
     let marked = project.marked(RUN).await?;
     for (thing, labels) in marked.things() {
         let about = labels.get(PROJECT).cloned().unwrap_or_default();
-        let stray = stray_of(&mut of_run, labels, about);
+        let stray = stray_of(&mut found, labels, about);
         stray.things.push(OwnedThing {
             run: stray.run.clone(),
             ..thing
         });
     }
     for volume in &marked.tags {
-        tell(&mut of_run, volume);
+        tell(&mut found, volume);
     }
-    let mut strays: Vec<Stray> = of_run.into_values().collect();
-    for stray in &mut strays {
+    let mut strays = Vec::new();
+    for ((_, name), mut stray) in found {
         stray.owed.sort_by_key(|tag| tag.id);
+        let about = Project {
+            name,
+            run: None,
+            ..project.clone()
+        };
+        stray.stands = !about.containers().await?.is_empty();
+        strays.push(stray);
     }
     Ok(Found::Strays(strays))
 }
 
-fn tell(of_run: &mut BTreeMap<String, Stray>, volume: &Volume) {
-    let stray = stray_of(of_run, &volume.labels, tags::about(volume));
+/// By run and project: a run's stack may be of several, of which one outlives it.
+type ByProject = BTreeMap<(String, String), Stray>;
+
+fn tell(found: &mut ByProject, volume: &Volume) {
+    let stray = stray_of(found, &volume.labels, tags::about(volume));
     match tags::read(volume) {
         Ok(tag) => stray.owed.push(tag),
         Err(why) => stray.unreadable.push(why),
@@ -62,13 +72,13 @@ fn tell(of_run: &mut BTreeMap<String, Stray>, volume: &Volume) {
 }
 
 fn stray_of<'a>(
-    of_run: &'a mut BTreeMap<String, Stray>,
+    found: &'a mut ByProject,
     labels: &HashMap<String, String>,
     about: String,
 ) -> &'a mut Stray {
     let run = labels.get(RUN).cloned().unwrap_or_default();
-    let stray = of_run
-        .entry(run.clone())
+    let stray = found
+        .entry((run.clone(), about.clone()))
         .or_insert_with(|| Stray::of_project(run, None, about));
     if stray.owner.is_none() {
         stray.owner = labels

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bollard::query_parameters::StartContainerOptions;
 use tokio::time::Instant;
 
-use super::containers::Container;
 use super::engine::Project;
 use crate::model::{ComponentId, Health, RunState};
 use crate::stack::StackError;
+use crate::stack::docker::Container;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(200);
@@ -103,7 +103,7 @@ impl Project {
 }
 
 fn did_not_come_up(id: &ComponentId, why: &str) -> StackError {
-    StackError::Call {
+    StackError::GivenUp {
         call: "replace".to_owned(),
         component: id.to_string(),
         why: format!("the replica did not come up: {why}"),

@@ -1,13 +1,13 @@
 //! Putting things back, and reading back whether they are. Both start from the state found: a paused container that
 //! was killed is not paused any more.
 
-use super::containers::Container;
 use super::engine::Project;
 use super::events::Signals;
 use super::inject::texts;
 use super::networks::Connection;
 use super::settle::grace;
 use crate::model::{ComponentId, Health, RunState, Undo};
+use crate::stack::docker::Container;
 use crate::stack::{Resolve, StackError, Verified};
 
 impl Project {
@@ -58,6 +58,7 @@ impl Project {
                 let container = self.find(component).await?;
                 self.exec(&container, &run, None).await
             }
+            Undo::Available { .. } => Err(not_ours("a node's availability")),
             Undo::Http { .. } => Err(not_ours("an HTTP call")),
             Undo::Command { .. } => Err(not_ours("a command of the user's own")),
             Undo::Nothing => Ok(()),
@@ -109,6 +110,7 @@ impl Project {
                 ..
             } => self.has_definition(service, indexes, env).await,
             Undo::Exec { .. } | Undo::Nothing => Ok(Verified::Holds),
+            Undo::Available { .. } => Err(not_ours("a node's availability")),
             Undo::Http { .. } => Err(not_ours("an HTTP call")),
             Undo::Command { .. } => Err(not_ours("a command of the user's own")),
         }

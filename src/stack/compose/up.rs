@@ -1,6 +1,6 @@
 //! Standing a project up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
 
 use tokio::time::Instant;
@@ -8,15 +8,76 @@ use tokio::time::Instant;
 use super::ComposeStack;
 use super::cli::{Cli, Subject};
 use super::down::{OWNER, RUN};
-use super::endpoint::Endpoint;
 use super::ready::DEFAULT_WITHIN;
-use super::resolved::resolve;
-use crate::model::{ComposeSpec, Ready};
+use super::resolved::{Resolved, resolve};
+use crate::model::{ComposeSpec, Ready, RunState, Template};
+use crate::stack::docker::Endpoint;
 use crate::stack::ready::Prober;
 use crate::stack::{Resolve, StackContext, StackError, Standing, Surroundings};
 
 impl ComposeStack {
-    pub(super) async fn stand_up(&self, spec: &ComposeSpec) -> Result<Standing, StackError> {
+    /// What everything that the run makes bears.
+    pub(super) fn marks(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            (RUN, self.context.run.clone()),
+            (OWNER, self.context.owner.mark()),
+        ])
+    }
+
+    /// Uses the project as it stands, and makes it where there is nothing of it.
+    pub(super) async fn stand_up_once(
+        &self,
+        spec: &ComposeSpec,
+        keep: bool,
+    ) -> Result<Standing, StackError> {
+        let there = self.project().await?.containers().await?;
+        if there.is_empty() {
+            let marks = if keep { BTreeMap::new() } else { self.marks() };
+            let mut standing = self.stand_up(spec, &marks).await?;
+            if keep {
+                standing.notes.push(format!(
+                    "the cluster {} is kept for later runs; `docker compose -p {} -f {} down -v`, with the environment of the \
+                     scenario's `cluster`, takes it away",
+                    self.name,
+                    self.name,
+                    spec.file.display()
+                ));
+            }
+            return Ok(standing);
+        }
+        let stopped = there.iter().filter(|c| c.state() != RunState::Running);
+        let mut lacking: Vec<String> = stopped.map(|c| c.name().to_owned()).collect();
+        // One that was cut short while it was made has machines that all run, and too few.
+        let there: BTreeSet<&str> = there.iter().map(|c| c.id.service.as_str()).collect();
+        let of_file = self.services_of(spec).await?;
+        lacking.extend(
+            of_file
+                .into_iter()
+                .filter(|name| !there.contains(name.as_str())),
+        );
+        if !lacking.is_empty() {
+            return Err(StackError::NotUp {
+                why: format!(
+                    "the cluster {} stands only in part; not running: {}. Start what is stopped (`docker start`), or take all \
+                     of it away (`docker compose -p {} -f {} down -v`)",
+                    self.name,
+                    lacking.join(", "),
+                    self.name,
+                    spec.file.display()
+                ),
+            });
+        }
+        self.wait_until_ready(None).await?;
+        Ok(Standing {
+            notes: vec![format!("the cluster {} stood already", self.name)],
+        })
+    }
+
+    pub(super) async fn stand_up(
+        &self,
+        spec: &ComposeSpec,
+        marks: &BTreeMap<&str, String>,
+    ) -> Result<Standing, StackError> {
         let file = absolute(&spec.file).map_err(|e| io(&spec.file, e))?;
         if !file.is_file() {
             return Err(StackError::InvalidFile {
@@ -28,13 +89,9 @@ impl ComposeStack {
         // Before the engine is asked anything: an invalid file is the author's to mend, whatever engine there is.
         let endpoint = Endpoint::of(&self.context.docker)?;
         let cli = self.cli(spec, directory, &endpoint).await?;
-        let marks = BTreeMap::from([
-            (RUN, self.context.run.clone()),
-            (OWNER, self.context.owner.mark()),
-        ]);
         let folder = directory.file_name().unwrap_or_default().to_string_lossy();
         let printed = cli.config(&file).await?;
-        let resolved = resolve(&printed, cli.generation, &marks, &folder)?;
+        let resolved = resolve(&printed, cli.generation, marks, &folder)?;
         let project = self.project().await?;
         let mut notes = resolved.notes.clone();
         if !endpoint.is_local() {
@@ -51,6 +108,42 @@ impl ComposeStack {
         }
         self.wait_until_ready(spec.ready.as_ref()).await?;
         Ok(Standing { notes })
+    }
+
+    /// The services of the project's file.
+    async fn services_of(&self, spec: &ComposeSpec) -> Result<BTreeSet<String>, StackError> {
+        let file = absolute(&spec.file).map_err(|e| io(&spec.file, e))?;
+        Ok(self.read(spec, &file).await?.services)
+    }
+
+    async fn read(&self, spec: &ComposeSpec, file: &Path) -> Result<Resolved, StackError> {
+        let endpoint = Endpoint::of(&self.context.docker)?;
+        let directory = file.parent().unwrap_or(Path::new("/"));
+        let cli = self.cli(spec, directory, &endpoint).await?;
+        let printed = cli.config(file).await?;
+        resolve(&printed, cli.generation, &BTreeMap::new(), "stack")
+    }
+
+    /// The images that a file names, by Compose's reading of it.
+    ///
+    /// # Errors
+    /// As `config`: the file is not valid.
+    pub(in crate::stack) async fn images_of(
+        &self,
+        file: &Path,
+        env: &BTreeMap<String, Template>,
+    ) -> Result<BTreeSet<String>, StackError> {
+        let spec = ComposeSpec {
+            file: file.to_owned(),
+            profiles: Vec::new(),
+            env: env.clone(),
+            env_file: None,
+            build: false,
+            ready: None,
+            services: Vec::new(),
+        };
+        let resolved = self.read(&spec, file).await?;
+        Ok(resolved.pulled.into_values().collect())
     }
 
     async fn cli(

@@ -2,8 +2,8 @@
 
 use tokio::time::{Instant, sleep_until};
 
-use super::FakeStack;
 use super::world::Change;
+use super::{FakeStack, no_nodes};
 use crate::model::{ComponentId, Injection, KillMode, RunState, Template};
 use crate::stack::{Applied, StackError};
 
@@ -60,8 +60,11 @@ impl FakeStack {
             Injection::Disconnect { component, .. } | Injection::Partition { component, .. } => {
                 self.change(one(component, Change::CutOff)).await
             }
-            Injection::Exec { component, .. } => {
+            Injection::Exec { component, .. } | Injection::Drain { component } => {
                 self.known(component)?;
+            }
+            Injection::UpdateFiles { .. } | Injection::UpdateAgain { .. } => {
+                return Err(no_nodes());
             }
             Injection::Scale { service, replicas } => {
                 let now = self.indexes(service)?;

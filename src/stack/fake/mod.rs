@@ -14,7 +14,9 @@ use super::own::OWN;
 use super::{
     Applied, OwnedThing, Resolve, Stack, StackContext, StackError, Standing, Unheard, Verified,
 };
-use crate::model::{Component, ComponentId, Health, Injection, Label, RunState, StackEvent, Undo};
+use crate::model::{
+    Component, ComponentId, Health, Injection, Label, Place, RunState, StackEvent, Undo,
+};
 
 pub use self::world::{FakeAnswer, FakeReply, FakeWorld, Lies};
 
@@ -78,6 +80,14 @@ impl FakeStack {
     }
 }
 
+fn no_nodes() -> StackError {
+    StackError::Unsupported {
+        action: "this fault".to_owned(),
+        platform: "the fake stack".to_owned(),
+        why: "it is no cluster".to_owned(),
+    }
+}
+
 fn refused(call: &str) -> StackError {
     StackError::Call {
         call: call.to_owned(),
@@ -125,6 +135,7 @@ impl Stack for FakeStack {
                 },
                 image: replica.version.clone(),
                 started_ns: None,
+                place: Place::default(),
             }
         };
         Ok(world.replicas.iter().map(component).collect())
@@ -188,6 +199,9 @@ impl Stack for FakeStack {
                     fixed: false,
                 })
             }
+            Injection::Drain { .. }
+            | Injection::UpdateFiles { .. }
+            | Injection::UpdateAgain { .. } => Err(no_nodes()),
             Injection::Exec {
                 component, undo, ..
             } => Ok(match undo {
@@ -259,6 +273,7 @@ impl Stack for FakeStack {
             Undo::Definition { service, image, .. } => {
                 self.roll(service, image.clone()).await?;
             }
+            Undo::Available { .. } => return Err(no_nodes()),
             Undo::Exec { .. } | Undo::Http { .. } | Undo::Command { .. } | Undo::Nothing => {}
         }
         Ok(())
@@ -312,6 +327,7 @@ impl Stack for FakeStack {
                 drop(world);
                 Ok(self.all_serve(&ids))
             }
+            Undo::Available { .. } => Err(no_nodes()),
             Undo::Exec { .. } | Undo::Http { .. } | Undo::Command { .. } | Undo::Nothing => {
                 Ok(Verified::Holds)
             }

@@ -152,8 +152,16 @@ impl ProcessStack {
         if self.running(id)?.is_some() {
             self.stop(id, GRACE).await?;
         }
-        self.start(id).await?;
-        self.until_ready(id).await
+        // What does not start, or is never ready, was found not to work.
+        let started = async {
+            self.start(id).await?;
+            self.until_ready(id).await
+        };
+        started.await.map_err(|error| StackError::GivenUp {
+            call: "replace".to_owned(),
+            component: id.to_string(),
+            why: error.to_string(),
+        })
     }
 
     /// What the service's replicas are started from: that of the first.

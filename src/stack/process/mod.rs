@@ -272,6 +272,9 @@ impl Stack for ProcessStack {
                 "exec",
                 "there is no inside of a process to run it in",
             )),
+            Injection::Drain { .. }
+            | Injection::UpdateFiles { .. }
+            | Injection::UpdateAgain { .. } => Err(impossible("this fault", "it is no cluster")),
         }
     }
 
@@ -300,6 +303,9 @@ impl Stack for ProcessStack {
             Injection::UpdateImage { .. }
             | Injection::Disconnect { .. }
             | Injection::Partition { .. }
+            | Injection::Drain { .. }
+            | Injection::UpdateFiles { .. }
+            | Injection::UpdateAgain { .. }
             | Injection::Exec { .. } => {
                 // Says why not.
                 self.prepare(injection).await?;
@@ -334,6 +340,7 @@ impl Stack for ProcessStack {
                 "connect",
                 "a process shares this machine's network",
             )),
+            Undo::Available { .. } => Err(impossible("drain", "it has no nodes")),
             Undo::Exec { .. } => Err(impossible(
                 "exec",
                 "there is no inside of a process to run it in",
@@ -381,6 +388,7 @@ impl Stack for ProcessStack {
             Undo::Nothing => Ok(Verified::Holds),
             Undo::Connected { .. }
             | Undo::Reachable { .. }
+            | Undo::Available { .. }
             | Undo::Exec { .. }
             | Undo::Http { .. }
             | Undo::Command { .. } => Err(impossible(

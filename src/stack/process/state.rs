@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::book::{Book, Replica};
 use super::found::{self, Found, main_of};
 use super::{ProcessStack, failed};
-use crate::model::{Component, ComponentId, Health, Ready, RunState};
+use crate::model::{Component, ComponentId, Health, Place, Ready, RunState};
 use crate::stack::{StackError, Verified};
 
 impl ProcessStack {
@@ -95,6 +95,7 @@ impl ProcessStack {
             health: self.health(book, id, state).await?,
             image: main.and_then(|m| m.definition.clone()).unwrap_or_default(),
             started_ns: main.map(|m| m.stat.started_ns(self.boot_ns)),
+            place: Place::default(),
         })
     }
 

@@ -10,11 +10,13 @@ const ON_TIME_US: i64 = 10_000;
 /// Share of a slice's requests that must leave on time.
 const ON_TIME_SHARE: f64 = 0.99;
 
-/// The slices of a run in which the generator or its machine may have spoilt the measurement.
+/// The slices of a run in which the generator or its machine may have spoilt what was seen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Doubt {
     /// Suspect slices `[from, to)` in µs since the run's zero, in order and apart.
     pub slices: Vec<(i64, i64)>,
+    /// Those seconds of them in which the generator was late, in order and apart.
+    pub late: Vec<(i64, i64)>,
     /// When the generator paused ([`Punctuality::pauses`]).
     pub pauses: Vec<(i64, i64)>,
     /// Slots that became due.
@@ -160,7 +162,12 @@ impl Punctuality {
 
 /// The seconds that begin so, `[from, to)` in order and apart.
 fn seconds(begins: impl Iterator<Item = i64>) -> Vec<(i64, i64)> {
-    let mut found: Vec<_> = begins.map(|from| (from, from + SECOND_US)).collect();
+    apart(begins.map(|from| (from, from + SECOND_US)))
+}
+
+/// These stretches `[from, to)` in order, those that overlap as one.
+fn apart(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+    let mut found: Vec<_> = stretches.filter(|(from, to)| from < to).collect();
     found.sort_unstable();
     let mut slices: Vec<(i64, i64)> = Vec::new();
     for (from, to) in found {
@@ -187,15 +194,25 @@ impl Doubt {
             let load = loads.iter().position(|load| load.contains(r.journey));
             each[load.unwrap_or(0)].add(r);
         }
-        let late = each.iter().flat_map(Punctuality::late);
-        let slices = seconds(late.chain(starved.iter().copied()));
+        let late = || each.iter().flat_map(Punctuality::late);
+        let slices = seconds(late().chain(starved.iter().copied()));
+        let late = seconds(late());
         let mut all = Punctuality::new(started_us);
         each.iter().for_each(|load| all.merge(load));
         Self {
             slices,
+            late,
             pauses: all.pauses(),
             slots: requests.iter().filter(|r| r.request == 0).count() as u64,
         }
+    }
+
+    /// The same, and suspect in these stretches `[from, to)`, too.
+    #[must_use]
+    pub fn with(mut self, stretches: impl IntoIterator<Item = (i64, i64)>) -> Self {
+        let slices = std::mem::take(&mut self.slices);
+        self.slices = apart(slices.into_iter().chain(stretches));
+        self
     }
 
     /// Whether the harness may have caused how this request ended: it was due in a suspect slice, or dropped.
@@ -302,6 +319,14 @@ mod tests {
             doubt.slices,
             [(1_500_000, 3_000_000), (9_000_000, 10_000_000)]
         );
+        assert_eq!(doubt.late, [(1_500_000, 2_500_000)]);
+        // So does any other stretch; an empty one makes none.
+        let doubt = doubt.with([(9_500_000, 12_000_000), (2_000_000, 2_100_000), (5, 5)]);
+        assert_eq!(
+            doubt.slices,
+            [(1_500_000, 3_000_000), (9_000_000, 12_000_000)]
+        );
+        assert_eq!(doubt.late, [(1_500_000, 2_500_000)]);
     }
 
     #[test]

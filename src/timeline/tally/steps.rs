@@ -11,6 +11,8 @@ pub struct Convergence {
     pub at_us: i64,
     /// Whether every replica runs the new definition.
     pub complete: bool,
+    /// A call of firedrill's own failed, so it was not made as it was meant.
+    pub call_failed: bool,
     /// What a person should know.
     pub note: Option<String>,
 }
@@ -31,6 +33,8 @@ pub struct StepFacts {
     pub name: String,
     /// Components taken.
     pub targets: Vec<ComponentId>,
+    /// What ran on those of them that are nodes.
+    pub carried: Vec<ComponentId>,
     /// Just before the call that injects.
     pub dispatched_us: Option<i64>,
     /// That call's return.
@@ -54,10 +58,10 @@ pub struct StepFacts {
 }
 
 impl StepFacts {
-    /// The first effect.
+    /// The first effect. Several engines' events need not come in the order of their times.
     #[must_use]
     pub fn effect_us(&self) -> Option<i64> {
-        self.effects.first().map(|e| e.at_us)
+        self.effects.iter().map(|e| e.at_us).min()
     }
 
     /// When the fault was over: an update converged, any other fault, and an update that was given up, was verified to
@@ -74,9 +78,15 @@ impl StepFacts {
     pub fn apply(&mut self, entry: &Entry) -> bool {
         let at_us = entry.at_us;
         match &entry.event {
-            Event::Dispatched { step, targets, .. } if *step == self.name => {
+            Event::Dispatched {
+                step,
+                targets,
+                carried,
+                ..
+            } if *step == self.name => {
                 self.dispatched_us.get_or_insert(at_us);
                 self.targets.clone_from(targets);
+                self.carried.clone_from(carried);
             }
             Event::Acknowledged { step, error } if *step == self.name => {
                 self.acknowledged_us.get_or_insert(at_us);
@@ -97,11 +107,13 @@ impl StepFacts {
             Event::Converged {
                 step,
                 complete,
+                call_failed,
                 note,
             } if *step == self.name => {
                 self.converged.get_or_insert_with(|| Convergence {
                     at_us,
                     complete: *complete,
+                    call_failed: *call_failed,
                     note: note.clone(),
                 });
             }

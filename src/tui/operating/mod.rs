@@ -211,6 +211,7 @@ fn of_all(mut action: Action) -> Action {
         | Action::Restart { take, .. }
         | Action::Disconnect { take, .. }
         | Action::Partition { take, .. }
+        | Action::Node { take, .. }
         | Action::Exec { take, .. } => *take = Take::All,
         Action::Scale { .. }
         | Action::Http { .. }

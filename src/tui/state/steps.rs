@@ -166,9 +166,11 @@ mod tests {
             step: step(),
             targets: Vec::new(),
             injections: Vec::new(),
+            carried: Vec::new(),
         };
         let converged = Event::Converged {
             step: step(),
+            call_failed: false,
             complete: true,
             note: None,
         };

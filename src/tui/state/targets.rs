@@ -183,6 +183,8 @@ impl Targets {
                 }
             }
             StackEventKind::Destroyed => Condition::Gone,
+            // What its engine says of it goes before what the managers have heard.
+            StackEventKind::Node { .. } => return,
         };
     }
 }

@@ -92,7 +92,13 @@ fn sure_line(view: &View<'_>, sure: &Sure, width: usize) -> Line<'static> {
 
 /// `kill one of backend`.
 fn of(action: &Action) -> String {
-    let target = action.target().unwrap_or_default();
+    let nodes;
+    let target = if let Action::Node { among, .. } = action {
+        nodes = format!("the nodes {among}");
+        nodes.trim_end()
+    } else {
+        action.target().unwrap_or_default()
+    };
     match action.take() {
         Some(Take::Count(1)) => format!("{} one of {target}", action.name()),
         Some(Take::All) => format!("{} all of {target}", action.name()),

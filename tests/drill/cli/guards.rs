@@ -161,3 +161,46 @@ guards: { allow_external: true }
     }
     assert!(!folder.path().join("reports").exists());
 }
+
+#[test]
+fn the_nodes_of_a_cluster_of_others_are_touched_only_by_who_types_its_name() {
+    let folder = Folder::new();
+    let scenario = |drained: &str| {
+        format!(
+            "version: 1
+name: theirs
+stack: {{ swarm: {{ file: stack.yml, manager: {{ address: 'tcp://127.0.0.1:1' }} }} }}
+load: {{ base_url: 'http://127.0.0.1:1', warmup: 1s, stages: [ {{ rate: 10/s, for: 3s }} ], request: {{ get: / }} }}
+steps: [ {{ name: more, at: 1s, scale: {{ target: web, replicas: 3 }}, hold: 1s }}{drained} ]
+objectives: {{ availability: {{ at_least: 1% }} }}
+guards: {{ allow_external: true }}
+"
+        )
+    };
+    folder.write(
+        "stack.yml",
+        "version: '3.8'\nservices: { web: { image: nothing:1 } }\n",
+    );
+    folder.write(
+        "theirs.yaml",
+        &scenario(", { name: empty, at: 2s, drain: { role: worker }, hold: 1s }"),
+    );
+    let said = folder.firedrill(&["run", "theirs.yaml"]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+    for words in ["did not make this cluster", "confirm with --yes"] {
+        assert!(said.err.contains(words), "no `{words}` in {}", said.err);
+    }
+    // Its own services are the run's to break, and this manager does not answer.
+    for (drained, arguments) in [
+        ("", &["run", "theirs.yaml"][..]),
+        (
+            ", { name: empty, at: 2s, drain: { role: worker }, hold: 1s }",
+            &["run", "theirs.yaml", "--skip", "empty"][..],
+        ),
+    ] {
+        folder.write("theirs.yaml", &scenario(drained));
+        let said = folder.firedrill(arguments);
+        assert_eq!(said.code, 3, "{said:?}");
+        assert!(!said.err.contains("--yes"), "{said:?}");
+    }
+}

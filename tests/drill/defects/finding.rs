@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::binary::{Folder, Said};
+use crate::doubt::is_the_machines;
 
 /// How often a drill is made at most that the machine's pauses put in doubt.
 const TRIES: usize = 3;
@@ -57,8 +58,7 @@ impl Finding {
 
     /// Objectives that the machine's own pauses left open.
     fn doubted(&self) -> BTreeSet<String> {
-        let doubted =
-            |o: &(String, &Value)| o.1["verdict"] == "inconclusive" && !o.1["doubt"].is_null();
+        let doubted = |o: &(String, &Value)| is_the_machines(o.1);
         self.objectives().filter(doubted).map(|o| o.0).collect()
     }
 

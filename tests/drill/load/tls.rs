@@ -56,38 +56,43 @@ fn signed(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (String, String
     (certificate.pem(), key.serialize_pem())
 }
 
+/// What speaks TLS by a certificate for `localhost`, to everyone or only to those that show a certificate of the same
+/// authority; and a folder with `ca.pem`, `other.pem`, `client.pem` and `client.key`.
+pub(crate) fn server(wants_client: bool) -> (ServerConfig, TempDir) {
+    let (ca, other) = (issuer("ca"), issuer("other"));
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write("ca.pem", ca.pem());
+    write("other.pem", other.pem());
+    let (client, client_key) = signed(&ca, "client");
+    write("client.pem", client);
+    write("client.key", client_key);
+
+    let (certificate, key) = signed(&ca, "localhost");
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = if wants_client {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap())
+            .unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        builder.with_client_cert_verifier(verifier.unwrap())
+    } else {
+        builder.with_no_client_auth()
+    };
+    (builder.with_single_cert(chain, key).unwrap(), folder)
+}
+
 impl Secure {
     /// One that wants a client certificate, or does not.
     pub(crate) async fn start(wants_client: bool) -> Self {
-        let (ca, other) = (issuer("ca"), issuer("other"));
-        let folder = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
-        write("ca.pem", ca.pem());
-        write("other.pem", other.pem());
-        let (client, client_key) = signed(&ca, "client");
-        write("client.pem", client);
-        write("client.key", client_key);
-
-        let (certificate, key) = signed(&ca, "localhost");
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = if wants_client {
-            let mut roots = RootCertStore::empty();
-            roots
-                .add(CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap())
-                .unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.unwrap())
-        } else {
-            builder.with_no_client_auth()
-        };
-        let mut config = builder.with_single_cert(chain, key).unwrap();
+        let (mut config, folder) = server(wants_client);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
 

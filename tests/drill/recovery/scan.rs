@@ -263,6 +263,85 @@ async fn a_project_of_the_runs_own_is_taken_down_by_its_labels() {
     crate::compose::engine::remove(&project);
 }
 
+/// An undo on the engine that is gone when its value is, whatever happened.
+struct Kept(String);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Usually it is gone already.
+        let _ = docker(&["volume", "rm", &self.0]);
+    }
+}
+
+/// As on a cluster that is kept between runs: of what the run stood up nothing may be left, and its machines are still broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_outlives_a_run_is_mended_though_nothing_of_the_runs_own_is_left() {
+    use firedrill::model::{ComponentId, Undo};
+    use firedrill::stack::{Owner, Stack, UndoTag};
+    let Some(bench) = Bench::new(Flavour::One, "scan-kept", PROJECT) else {
+        return;
+    };
+    bench.stack().up().await.unwrap();
+    let project = bench.project();
+    let id = format!("{:08x}", std::process::id());
+    let frozen = ComponentId::new("web", 1);
+    let all = bench.stack().components().await.unwrap();
+    let victim = &all.iter().find(|c| c.id == frozen).unwrap().name;
+    let owner = Owner {
+        takes_down: true,
+        ..Owner::default()
+    };
+    let tag = UndoTag {
+        id: 1,
+        step: Some("freeze".to_owned()),
+        undo: Undo::Unpaused { component: frozen },
+    };
+    let own = format!("firedrill.run={id}");
+    let mark = format!("firedrill.owner={}", owner.mark());
+    let owed = || {
+        let about = format!("firedrill.project={project}");
+        let undo = format!("firedrill.undo={}", serde_json::to_string(&tag).unwrap());
+        let labels = [&own, &mark, &about, &undo].map(|label| ["--label", label]);
+        let labels = labels.concat();
+        docker(
+            &[
+                &["volume", "create"][..],
+                &labels,
+                &[&format!("firedrill-undo-{id}-1")],
+            ]
+            .concat(),
+        )
+        .unwrap();
+        docker(&["pause", victim]).unwrap();
+    };
+    let _kept = Kept(format!("firedrill-undo-{id}-1"));
+    let before = state(&project);
+    let folder = Folder::new();
+    for stands in [false, true] {
+        owed();
+        if stands {
+            // Of another project, that of the run's own.
+            let other = "com.docker.compose.project=aaa";
+            let labels = [&own, &mark, other]
+                .map(|label| ["--label", label])
+                .concat();
+            docker(&[&["network", "create"][..], &labels, &[&format!("net-{id}")]].concat())
+                .unwrap();
+        }
+        let said = folder.firedrill(&["recover", &id, "--scan", "--yes"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(state(&project), before, "{said:?}");
+        assert_eq!(kept(&id), "");
+        let filter = format!("label={own}");
+        assert_eq!(
+            docker(&["network", "ls", "-q", "--filter", &filter]).unwrap(),
+            ""
+        );
+    }
+    bench.stack().down().await.unwrap();
+    assert_eq!(bench.left(), "");
+}
+
 #[test]
 fn marks_make_up_for_what_a_journal_has_lost_and_not_for_what_it_knows_as_mended() {
     let folder = marked();

@@ -9,12 +9,14 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..contenders import Firedrill
 from ..problem import Problem
 from ..process import Child
 from ..rounds import interleave
 from ..rows import Limit, Row
+from ..scenario import scenario
 
 OUTAGE = 2.0
 AT = 3.0
@@ -22,18 +24,7 @@ SECONDS = 9
 # Rate, pacing, and by how many ms start and length may be off.
 CASES = ((1_000, "precise", 3), (10_000, "tick", 5))
 PATIENCE = 0.0002
-SCENARIO = """version: 1
-name: kill
-seed: 1
-stack: {{ external: {{ addresses: {{ server: "127.0.0.1:{port}" }} }} }}
-load:
-  base_url: http://127.0.0.1:{port}
-  warmup: 1s
-  stages: [ {{ rate: {rate}/s, for: {seconds}s }} ]
-  timeout: 1s
-  connections: {{ max: 32 }}
-  engine: {{ driver: {driver}, pacing: {pacing} }}
-  request: {{ get: / }}
+REST = """  engine: {{ driver: {driver}, pacing: {pacing} }}
 recovery: {{ settle: 1s }}
 steps: [ {{ name: kill, at: {at}s, command: {{ run: [/bin/sh, -c, "echo > {go}"], undo: none }}, hold: 4s }} ]
 guards: {{ allow_external: true }}
@@ -91,12 +82,11 @@ def startup(server):
 def once(bench, contender, rate, lead):
     port = bench.server.ports["http"]
     with tempfile.TemporaryDirectory(prefix="firedrill-bench.") as folder:
-        go, scenario = f"{folder}/go", f"{folder}/kill.yaml"
+        go, file = f"{folder}/go", f"{folder}/kill.yaml"
         os.mkfifo(go)
-        values = {"port": port, "rate": rate, "seconds": SECONDS, "at": AT, "go": go}
-        with open(scenario, "w") as file:
-            file.write(SCENARIO.format(driver=contender.driver, pacing=contender.pacing, **values))
-        argv = [bench.firedrill, "run", scenario, "--out", f"{folder}/reports", "--ui", "plain", "--yes"]
+        rest = REST.format(driver=contender.driver, pacing=contender.pacing, at=AT, go=go)
+        Path(file).write_text(scenario("kill", port, rate, SECONDS, rest))
+        argv = [bench.firedrill, "run", file, "--out", f"{folder}/reports", "--ui", "plain", "--yes"]
         # Not the server's CPU time: its processes do not outlive this.
         with Child(argv, bench.options.generator_core) as child:
             truth = outage(bench.server, port, go, lead, child)

@@ -8,26 +8,16 @@ import tempfile
 import termios
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..problem import Problem
 from ..process import TICKS
 from ..rounds import interleave
 from ..rows import Limit, Row
+from ..scenario import scenario
 
 RATE = 5_000
-SCENARIO = """version: 1
-name: screen
-seed: 1
-stack: {{ external: {{ addresses: {{ server: "127.0.0.1:{port}" }} }} }}
-load:
-  base_url: http://127.0.0.1:{port}
-  warmup: 1s
-  stages: [ {{ rate: {rate}/s, for: {seconds}s }} ]
-  timeout: 1s
-  connections: {{ max: 32 }}
-  request: {{ get: / }}
-objectives: {{ availability: {{ at_least: 99% }}, latency: {{ p99: 100ms }} }}
-"""
+REST = "objectives: { availability: { at_least: 99% }, latency: { p99: 100ms } }\n"
 # As the kernel has them, which keeps 15 characters.
 THREADS = ("firedrill-screen"[:15], "firedrill-judging"[:15])
 PATIENCE = 30
@@ -54,10 +44,9 @@ def measure(bench):
 def once(bench, ui):
     seconds = max(10, bench.options.seconds)
     with tempfile.TemporaryDirectory(prefix="firedrill-bench.") as folder:
-        scenario = f"{folder}/screen.yaml"
-        with open(scenario, "w") as file:
-            file.write(SCENARIO.format(port=bench.server.ports["http"], rate=RATE, seconds=seconds))
-        argv = [bench.firedrill, "run", scenario, "--out", f"{folder}/reports", "--ui", ui.name, "--yes"]
+        file = f"{folder}/screen.yaml"
+        Path(file).write_text(scenario("screen", bench.server.ports["http"], RATE, seconds, REST))
+        argv = [bench.firedrill, "run", file, "--out", f"{folder}/reports", "--ui", ui.name, "--yes"]
         pid, terminal = pty.fork()
         if pid == 0:
             # On every core: on one, it could not put its load before all else.

@@ -12,7 +12,7 @@ const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 
 /// How an engine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(in crate::stack) enum Endpoint {
     /// A socket on this machine, as a path.
     Unix(String),
     /// `host:port`, in the clear.
@@ -27,7 +27,7 @@ impl Endpoint {
     /// # Errors
     /// [`StackError::Engine`] for a context that does not exist and for a way of reaching engines that is not
     /// supported.
-    pub(super) fn of(env: &DockerEnv) -> Result<Self, StackError> {
+    pub(in crate::stack) fn of(env: &DockerEnv) -> Result<Self, StackError> {
         let config = env
             .docker_config
             .clone()
@@ -48,7 +48,7 @@ impl Endpoint {
     }
 
     /// Whether containers' addresses are within reach, and ports on the engine's loopback on ours.
-    pub(super) fn is_local(&self) -> bool {
+    pub(in crate::stack) fn is_local(&self) -> bool {
         match self.host() {
             None => true,
             Some(host) => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
@@ -56,7 +56,7 @@ impl Endpoint {
     }
 
     /// The host on which published ports are found, for an engine elsewhere.
-    pub(super) fn host(&self) -> Option<&str> {
+    pub(in crate::stack) fn host(&self) -> Option<&str> {
         match self {
             Self::Unix(_) => None,
             Self::Tcp(host) | Self::Tls { host, .. } => Some(
@@ -67,7 +67,7 @@ impl Endpoint {
     }
 
     /// The environment that sends the Compose command line to the same engine.
-    pub(super) fn cli_env(&self) -> Vec<(&'static str, String)> {
+    pub(in crate::stack) fn cli_env(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Unix(path) => vec![("DOCKER_HOST", format!("unix://{path}"))],
             Self::Tcp(host) => vec![("DOCKER_HOST", format!("tcp://{host}"))],

@@ -1,0 +1,73 @@
+//! Standing the stack up: the machines, the Swarm, the images, the services, and what stands outside.
+
+use tokio::time::Instant;
+
+use super::SwarmStack;
+use super::deploy::there;
+use crate::model::Ready;
+use crate::stack::ready::Prober;
+use crate::stack::{Resolve, Stack, StackError, Standing, Surroundings};
+
+/// Patience where the scenario sets none.
+const DEFAULT_WITHIN: std::time::Duration = std::time::Duration::from_secs(180);
+
+impl SwarmStack {
+    pub(super) async fn stand_up(&self) -> Result<Standing, StackError> {
+        // Before any machine is made for it.
+        let file = there(&self.spec.file)?;
+        let mut standing = Standing::default();
+        if let Some(machines) = &self.machines {
+            standing.notes.extend(machines.up().await?.notes);
+            let all = machines.list().await?;
+            self.form(&all).await?;
+            self.claim().await?;
+            let images = machines.project().images_of(&file, &self.spec.env).await?;
+            let brought = self.bring_images(&all, images).await?;
+            if brought > 0 {
+                standing
+                    .notes
+                    .push(format!("brought images to {brought} machines"));
+            }
+        } else {
+            self.claim().await?;
+        }
+        standing.notes.extend(self.heartbeat_note().await);
+        let manager = self.leading_endpoint().await?;
+        // Neither needs the other to start, and both are seen through: what is cut off half way is hard to take down.
+        let outside = async {
+            match &self.outside {
+                Some(outside) => outside.up().await,
+                None => Ok(Standing::default()),
+            }
+        };
+        let files = [file];
+        let (deployed, outside) = tokio::join!(self.deploy(&files, &manager), outside);
+        deployed?;
+        standing.notes.extend(outside?.notes);
+        self.wait_until_ready(self.spec.ready.as_ref()).await?;
+        Ok(standing)
+    }
+
+    /// Waits for every task, then for the scenario's own question.
+    async fn wait_until_ready(&self, ready: Option<&Ready>) -> Result<(), StackError> {
+        let within = ready.map_or(DEFAULT_WITHIN, |r| r.within);
+        let deadline = Instant::now() + within;
+        self.converged(None, within).await?;
+        let Some(http) = ready.and_then(|r| r.http.as_ref()) else {
+            return Ok(());
+        };
+        let stack: &dyn Stack = self;
+        let values = Surroundings::gather(&self.context, stack, http.variables()).await?;
+        let url = values
+            .resolve(http)
+            .map_err(|source| StackError::Template {
+                place: "stack.ready.http".to_owned(),
+                source,
+            })?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Named as it is written: its values may be secrets.
+        Prober::default()
+            .until_ready(&http.to_string(), &url, left, || Ok(()))
+            .await
+    }
+}

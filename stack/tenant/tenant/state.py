@@ -1,0 +1,3 @@
+"""The one fact of this process that changes."""
+
+leaving = False
