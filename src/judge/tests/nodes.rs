@@ -148,7 +148,7 @@ fn what_a_node_ran_cannot_be_struck_out() {
         told(&nothing),
         (
             Verdict::Inconclusive,
-            vec!["recording_damaged", "objective_open"]
+            vec!["recording_damaged", "not_exposed", "objective_open"]
         )
     );
     assert!(damaged(&strike(vec![ComponentId::new("gate", 4)])));
