@@ -432,7 +432,7 @@ mod tests {
         let requests = outage(21 * SECOND, 22 * SECOND);
         let doubt = Doubt {
             slices: vec![(21 * SECOND, 23 * SECOND)],
-            late: vec![(21 * SECOND, 23 * SECOND)],
+            late: Vec::new(),
             pauses: Vec::new(),
             slots: 30_000,
         };

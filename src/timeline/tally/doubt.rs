@@ -218,21 +218,12 @@ impl Doubt {
     /// Whether the harness may have caused how this request ended: it was due in a suspect slice, or dropped.
     #[must_use]
     pub fn suspects(&self, r: &RequestRecord) -> bool {
-        covers(&self.slices, r.due_us) || r.outcome == Outcome::Dropped
+        let next = self.slices.partition_point(|(from, _)| *from <= r.due_us);
+        let within = next
+            .checked_sub(1)
+            .is_some_and(|i| r.due_us < self.slices[i].1);
+        within || r.outcome == Outcome::Dropped
     }
-
-    /// Whether the harness may have made this request look better than it would have been: it was not asked when it was due.
-    /// A machine without CPU time left makes nobody's answer good; it can only spoil one.
-    #[must_use]
-    fn flatters(&self, r: &RequestRecord) -> bool {
-        covers(&self.late, r.due_us) || r.outcome == Outcome::Dropped
-    }
-}
-
-/// Whether one of these stretches, in order and apart, holds this moment.
-fn covers(stretches: &[(i64, i64)], at_us: i64) -> bool {
-    let next = stretches.partition_point(|(from, _)| *from <= at_us);
-    next.checked_sub(1).is_some_and(|i| at_us < stretches[i].1)
 }
 
 /// How to take suspect requests.
@@ -242,7 +233,7 @@ pub enum Reading {
     AsRecorded,
     /// All good.
     SuspectsGood,
-    /// All bad that the generator may have flattered, the others as they ended.
+    /// All bad.
     SuspectsBad,
 }
 
@@ -267,37 +258,32 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// How this one request is taken.
-    fn taken(self, r: &RequestRecord) -> Reading {
-        let in_doubt = || match self.reading {
-            Reading::SuspectsBad => self.doubt.flatters(r),
-            Reading::AsRecorded | Reading::SuspectsGood => self.doubt.suspects(r),
-        };
-        if r.outcome == Outcome::Cut || !in_doubt() {
-            Reading::AsRecorded
-        } else {
-            self.reading
-        }
+    /// Whether it is suspect, and this reading asks.
+    fn suspects(self, r: &RequestRecord) -> bool {
+        self.reading != Reading::AsRecorded && r.outcome != Outcome::Cut && self.doubt.suspects(r)
     }
 
     /// What a caller waited, µs: none at all where the generator may have made the wait.
     #[must_use]
     pub fn latency_us(self, r: &RequestRecord) -> i64 {
-        match self.taken(r) {
-            Reading::AsRecorded => r.latency_us(),
-            Reading::SuspectsGood | Reading::SuspectsBad => 0,
-        }
+        if self.suspects(r) { 0 } else { r.latency_us() }
     }
 
     /// What a request counts as. `cut` is neither in every reading: no harness made it end so late.
     #[must_use]
     pub fn of(self, r: &RequestRecord) -> Standing {
-        match self.taken(r) {
-            Reading::SuspectsGood => Standing::Good,
-            Reading::SuspectsBad => Standing::Bad,
-            Reading::AsRecorded if !r.outcome.counts() => Standing::Neither,
-            Reading::AsRecorded if r.good => Standing::Good,
-            Reading::AsRecorded => Standing::Bad,
+        match (self.reading, self.suspects(r)) {
+            (Reading::SuspectsGood, true) => Standing::Good,
+            (Reading::SuspectsBad, true) => Standing::Bad,
+            (Reading::AsRecorded | Reading::SuspectsGood | Reading::SuspectsBad, _) => {
+                if !r.outcome.counts() {
+                    Standing::Neither
+                } else if r.good {
+                    Standing::Good
+                } else {
+                    Standing::Bad
+                }
+            }
         }
     }
 }
@@ -412,34 +398,6 @@ mod tests {
             standing(&request(SECOND_US, 1, Outcome::Ok)),
             [Standing::Good; 3]
         );
-    }
-
-    #[test]
-    fn what_was_asked_in_time_and_answered_well_on_a_starved_machine_stays_good() {
-        let good = request(0, 900, Outcome::Ok);
-        let bad = request(10_000, 900, Outcome::Reset);
-        let doubt = Doubt::new(&[good, bad], &[], 0, &[0]);
-        assert!(doubt.suspects(&good) && doubt.suspects(&bad));
-        let view = |reading| View {
-            doubt: &doubt,
-            reading,
-        };
-        let read = |reading| {
-            let view = view(reading);
-            ([good, bad].map(|r| view.of(&r)), view.latency_us(&good))
-        };
-        let as_they_ended = ([Standing::Good, Standing::Bad], 900);
-        assert_eq!(read(Reading::AsRecorded), as_they_ended);
-        assert_eq!(read(Reading::SuspectsGood), ([Standing::Good; 2], 0));
-        assert_eq!(read(Reading::SuspectsBad), as_they_ended);
-        // Nor is it any better for a generator that was late besides.
-        let late: Vec<_> = second(0, 2).collect();
-        let doubt = Doubt::new(&late, &[], 0, &[0]);
-        let harsh = View {
-            doubt: &doubt,
-            reading: Reading::SuspectsBad,
-        };
-        assert!(late.iter().all(|r| harsh.of(r) == Standing::Bad));
     }
 
     #[test]

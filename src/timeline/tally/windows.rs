@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use crate::model::{Journeys, Outcome, RequestRecord};
 
 use super::first_tries::FirstTries;
-use super::{Standing, View};
+use super::{Reading, Standing, View};
 
 /// A window of the run by due time, `[from_us, to_us)` in µs since the run's zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,8 @@ impl Counts {
             Standing::Good => {
                 self.good += 1;
                 // A suspect that is taken as good meets every limit.
-                record(&mut self.good_latency, view.latency_us(r));
+                let given = view.reading != Reading::AsRecorded && view.doubt.suspects(r);
+                record(&mut self.good_latency, if given { 0 } else { latency });
             }
             Standing::Bad => self.bad += 1,
             Standing::Neither => {}
@@ -286,8 +287,8 @@ pub(super) fn record(times: &mut Histogram<u64>, us: i64) {
 mod tests {
     use super::*;
     use crate::model::Retried;
+    use crate::timeline::tally::Doubt;
     use crate::timeline::tally::dossier::testing::request;
-    use crate::timeline::tally::{Doubt, Reading};
 
     const SECOND: i64 = 1_000_000;
 
@@ -361,7 +362,6 @@ mod tests {
 
         let doubt = Doubt {
             slices: vec![(0, 100)],
-            late: vec![(0, 100)],
             ..Doubt::default()
         };
         let kind = tally(
