@@ -242,6 +242,11 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether answers ever tell which replica of this service gave them.
+    pub(super) fn is_named(&self, service: &str) -> bool {
+        !self.instances(|id| id.service == service).is_empty()
+    }
+
     /// Every answer in a name of this component that no other goes by.
     pub(super) fn answers_of(&self, id: &ComponentId) -> impl Iterator<Item = &'a RequestRecord> {
         let others = self.instances(|other| other != id);

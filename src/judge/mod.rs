@@ -21,6 +21,7 @@ mod latency;
 mod latency_back;
 mod load;
 mod lost;
+mod newcomers;
 pub mod number;
 mod others;
 mod paced;

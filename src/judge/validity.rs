@@ -38,6 +38,7 @@ pub(super) fn doubts(plan: &Plan, recording: &Recording, evidence: &Evidence<'_>
         healed_early(facts, step, &mut reasons);
         stepped(facts, step, &mut reasons);
         super::victims::victims(evidence, step, &mut reasons);
+        super::newcomers::newcomers(evidence, step, &mut reasons);
     }
     reasons
 }

@@ -9,6 +9,8 @@ use crate::timeline::event::{Event, Level};
 
 /// Pressure stall information of the CPU (kernel documentation, `accounting/psi`).
 const PRESSURE: &str = "/proc/pressure/cpu";
+/// Load averages (`proc(5)`).
+const LOAD: &str = "/proc/loadavg";
 
 /// Length of a slice. Slices begin at whole seconds since the run's zero.
 const SLICE_US: i64 = 1_000_000;
@@ -19,10 +21,11 @@ const STARVED_US: i64 = 900_000;
 /// Reports every one-second slice in which some task waited for a CPU for more than 900 ms, as [`Event::Starved`].
 /// A kernel without pressure stall information is one note, and the end of the watch. Cancel it by dropping it.
 pub async fn watch_pressure(clock: Clock, report: impl Fn(Event)) {
-    watch(Path::new(PRESSURE), clock, report).await;
+    let load = || first_of(&std::fs::read_to_string(LOAD).ok()?);
+    watch(Path::new(PRESSURE), load, clock, report).await;
 }
 
-async fn watch(file: &Path, clock: Clock, report: impl Fn(Event)) {
+async fn watch(file: &Path, load: impl Fn() -> Option<f64>, clock: Clock, report: impl Fn(Event)) {
     let mut before: Option<Reading> = None;
     loop {
         let boundary = (clock.now_us().div_euclid(SLICE_US) + 1) * SLICE_US;
@@ -41,7 +44,7 @@ async fn watch(file: &Path, clock: Clock, report: impl Fn(Event)) {
             }
         };
         if let Some(before) = before {
-            for event in before.starved_until(reading) {
+            for event in before.starved_until(reading, &load) {
                 report(event);
             }
         }
@@ -59,8 +62,13 @@ struct Reading {
 impl Reading {
     /// The starved slices between two readings. Where the watch itself was held up and slept through several,
     /// it cannot tell which of them: all are.
-    fn starved_until(self, next: Self) -> impl Iterator<Item = Event> {
+    fn starved_until(
+        self,
+        next: Self,
+        load: impl Fn() -> Option<f64>,
+    ) -> impl Iterator<Item = Event> {
         let grown = next.stalled_us - self.stalled_us;
+        let load = (grown > STARVED_US).then(load).flatten();
         let slices = (grown > STARVED_US).then_some(self.slice..next.slice);
         slices
             .into_iter()
@@ -68,8 +76,14 @@ impl Reading {
             .map(move |slice| Event::Starved {
                 from_us: slice * SLICE_US,
                 stalled_us: grown,
+                load,
             })
     }
+}
+
+/// The average of the last minute.
+fn first_of(loads: &str) -> Option<f64> {
+    loads.split(' ').next()?.parse().ok()
 }
 
 /// The total of the `some` line, in µs.
@@ -110,7 +124,8 @@ mod tests {
         let clock = Clock::start();
         let seen = RefCell::new(Vec::new());
         write(&file, 7_000_000);
-        let watching = watch(&file, clock, |event| seen.borrow_mut().push(event));
+        let load = || first_of("2.50 1.25 0.80 3/570 14523");
+        let watching = watch(&file, load, clock, |event| seen.borrow_mut().push(event));
         tokio::pin!(watching);
         let mut total = 7_000_000;
         // Each growth is written half a second before the boundary that ends its slice.
@@ -125,7 +140,8 @@ mod tests {
             *seen.borrow(),
             [Event::Starved {
                 from_us: 2_000_000,
-                stalled_us: 900_001
+                stalled_us: 900_001,
+                load: Some(2.5),
             }]
         );
     }
@@ -134,9 +150,12 @@ mod tests {
     async fn a_kernel_without_it_is_one_note() {
         let seen = RefCell::new(Vec::new());
         let nowhere = Path::new("/nowhere/cpu");
-        watch(nowhere, Clock::start(), |event| {
-            seen.borrow_mut().push(event)
-        })
+        watch(
+            nowhere,
+            || None,
+            Clock::start(),
+            |event| seen.borrow_mut().push(event),
+        )
         .await;
         assert!(
             matches!(seen.borrow().as_slice(), [Event::Note { text, .. }] if text.contains("/nowhere/cpu"))
@@ -147,10 +166,10 @@ mod tests {
     fn slices_slept_through_are_all_suspect() {
         let at = |slice, stalled_us| Reading { slice, stalled_us };
         let from: Vec<_> = at(3, 0)
-            .starved_until(at(6, 1_000_000))
+            .starved_until(at(6, 1_000_000), || None)
             .map(|e| matches!(e, Event::Starved { from_us, .. } if from_us % SLICE_US == 0))
             .collect();
         assert_eq!(from, [true, true, true]);
-        assert_eq!(at(3, 0).starved_until(at(6, 10)).count(), 0);
+        assert_eq!(at(3, 0).starved_until(at(6, 10), || None).count(), 0);
     }
 }

@@ -77,6 +77,7 @@ fn starved() -> Run {
             Event::Starved {
                 from_us: begin,
                 stalled_us: 990_000,
+                load: None,
             },
         )
         .and(ill, said(ill, Health::Unhealthy))

@@ -94,7 +94,7 @@ fn swarm(spec: &SwarmSpec, action: &Action) -> Result<(), String> {
         Action::Kill { .. } | Action::Pause { .. } | Action::Exec { .. } => match &spec.machines {
             Some(_) => Ok(()),
             None => Err(
-                "firedrill reaches this Swarm's managers, and a task's container only on machines of its own (`machines`)"
+                "firedrill reaches this Swarm's managers, and a task's container only on machines of its own (`cluster`)"
                     .to_owned(),
             ),
         },

@@ -181,6 +181,9 @@ pub enum Event {
         from_us: i64,
         /// Growth in µs.
         stalled_us: i64,
+        /// Load average of the last minute, at its end: how many tasks ran or waited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load: Option<f64>,
     },
     /// A clock other than ours was compared with it.
     Skew {

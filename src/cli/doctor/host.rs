@@ -68,8 +68,8 @@ fn of_kernel(kernel: &Kernel, local: bool) -> Vec<Finding> {
         feature(
             "iptables",
             &kernel.drop,
-            "`partition` can drop a container's packets",
-            "`partition` is refused here; `disconnect` works",
+            "`partition` and `node_partition` can drop a container's packets",
+            "`partition` and `node_partition` are refused here; `disconnect` and `node_disconnect` work",
             local,
         ),
         feature(

@@ -3,6 +3,7 @@
 mod alerts;
 mod callers;
 mod invariants;
+mod newcomers;
 mod nodes;
 mod paced;
 mod starved;

@@ -23,6 +23,7 @@ fn starved(from_us: i64) -> Event {
     Event::Starved {
         from_us,
         stalled_us: 950_000,
+        load: None,
     }
 }
 

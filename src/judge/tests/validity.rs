@@ -84,6 +84,7 @@ fn a_late_generator_is_judged_both_ways() {
             Event::Starved {
                 from_us: ZERO + S,
                 stalled_us: 950_000,
+                load: None,
             },
         )
     });

@@ -58,7 +58,7 @@ impl Checker<'_> {
         let when = self.trigger(step, traffic);
         let (at, action) = self.action(step)?;
         let action = action?;
-        self.hold_fits(step, at, &action);
+        self.hold_fits(step, at, &action, stack);
         self.members_suffice(at, &action, guards);
         self.held_suffice(at, &action, guards);
         self.spares_the_protected(at, &action, guards);
@@ -250,8 +250,16 @@ impl Checker<'_> {
     }
 
     /// A hold makes sense for what stays broken until it is mended.
-    fn hold_fits(&mut self, step: &At<Step>, at: Span, action: &Action) {
+    fn hold_fits(&mut self, step: &At<Step>, at: Span, action: &Action, stack: Option<&StackSpec>) {
+        let replaced = |service: &String| matches!(stack, Some(StackSpec::Swarm(s)) if s.services.contains(service));
         match (action, step.value.hold) {
+            (Action::Kill { target, .. }, Some(hold)) if replaced(target) => {
+                let problem = Problem::invalid(
+                    hold.at,
+                    "a Swarm puts another task in place of one that is killed, so there is nothing to hold",
+                );
+                self.problems.push(problem.help("leave `hold` out"));
+            }
             (Action::Restart { .. }, Some(hold)) => {
                 let problem = Problem::invalid(
                     hold.at,
@@ -299,10 +307,12 @@ impl Checker<'_> {
                 let message = format!(
                     "`kill` without `hold` is a drill of the restart policy, and `{target}` has none: nothing would bring it back"
                 );
-                self.problems.push(
-                    Problem::invalid(at, message)
-                        .help("add `hold: 20s` to the step: firedrill starts it again then"),
-                );
+                let help = if replaced(target) {
+                    "give it a restart policy in the stack's file, or `scale` it"
+                } else {
+                    "add `hold: 20s` to the step: firedrill starts it again then"
+                };
+                self.problems.push(Problem::invalid(at, message).help(help));
             }
             (
                 Action::Kill { .. }

@@ -21,7 +21,7 @@ use crate::stack::{Stack, StackError, Unheard};
 /// Time between two looks at the managers' list of nodes.
 const LOOK: Duration = Duration::from_millis(250);
 /// Time between two looks for machines that there were not before.
-const FIND: Duration = Duration::from_secs(1);
+const FIND: Duration = Duration::from_secs(3);
 /// Pause before a broken stream is opened again.
 const REOPEN: Duration = Duration::from_millis(250);
 /// How long an engine whose stream broke is given for one answer.

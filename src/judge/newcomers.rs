@@ -1,0 +1,104 @@
+//! Whether the replicas that a step adds serve callers: more of them that answer nobody are no more capacity.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Action, ComponentId, Health, StackEventKind, Undo};
+use crate::timeline::event::Event;
+use crate::timeline::tally::StepFacts;
+
+use super::evidence::Evidence;
+use super::promise::secs;
+use super::result::Reason;
+use super::validity::reason;
+
+/// Least load after the dispatch of which it is asked who answered, µs: by then a replica of a quick service has passed its
+/// first health check, and a balancer that asks for names has learned its own.
+const TAKEN_UP_US: i64 = 5_000_000;
+
+/// What speaks against a step that adds replicas: some of them did not come, or came and answered nobody.
+pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut Vec<Reason>) {
+    let planned = evidence.facts.planned(step).map(|p| &p.action);
+    let (Some(Action::Scale { target, replicas }), Some(dispatched_us)) =
+        (planned, step.dispatched_us)
+    else {
+        return;
+    };
+    let Some(before) = before(evidence, step, target) else {
+        return;
+    };
+    let added = (*replicas as usize).saturating_sub(before.len());
+    let end_us = evidence.case.load_end_us;
+    let until_us = step.heal_begins_us.map_or(end_us, |heal| heal.min(end_us));
+    let there_us = until_us - dispatched_us;
+    if added == 0 || there_us < TAKEN_UP_US {
+        return;
+    }
+    let mut up: BTreeMap<&ComponentId, bool> = BTreeMap::new();
+    let while_there = |at_us: i64| (dispatched_us..until_us).contains(&at_us);
+    for entry in evidence.facts.entries {
+        match &entry.event {
+            Event::Components(all) if while_there(entry.at_us) => {
+                for c in all {
+                    *up.entry(&c.id).or_default() |= c.healthy();
+                }
+            }
+            Event::Engine {
+                component,
+                what:
+                    StackEventKind::Health {
+                        health: Health::Healthy,
+                    },
+                ..
+            } if while_there(entry.at_us) => *up.entry(component).or_default() = true,
+            _ => {}
+        }
+    }
+    up.retain(|id, up| *up && id.service == *target && !before.contains(&id.index));
+    let of = format!("{added} new of {target}");
+    if up.len() < added {
+        reasons.push(reason(
+            "not_serving",
+            format!(
+                "{}: {} of {of} came up in the {} that it was to have them",
+                step.name,
+                up.len(),
+                secs(there_us)
+            ),
+        ));
+        return;
+    }
+    // Where answers do not tell who gave them, nobody knows.
+    if !evidence.case.is_named(target) {
+        return;
+    }
+    let answered = |id: &ComponentId| {
+        let mut answers = evidence.case.answers_of(id);
+        answers.any(|r| r.good && r.sent_us.is_some_and(while_there))
+    };
+    let silent: Vec<String> = (up.into_keys().filter(|id| !answered(id)))
+        .map(ToString::to_string)
+        .collect();
+    if !silent.is_empty() {
+        reasons.push(reason(
+            "not_serving",
+            format!(
+                "{}: of {of}, {} answered nobody in the {} that it was there",
+                step.name,
+                silent.join(", "),
+                secs(there_us)
+            ),
+        ));
+    }
+}
+
+/// The replicas that there were before, by the step's own undo.
+fn before<'a>(evidence: &Evidence<'a>, step: &StepFacts, target: &str) -> Option<&'a [u32]> {
+    evidence.facts.entries.iter().find_map(|e| match &e.event {
+        Event::Owed {
+            step: Some(of),
+            undo: Undo::Replicas { service, indexes },
+            ..
+        } if *of == step.name && service == target => Some(indexes.as_slice()),
+        _ => None,
+    })
+}
