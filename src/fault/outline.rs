@@ -40,7 +40,13 @@ pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
         StackSpec::Process(_) => "signals to firedrill's own child processes",
         StackSpec::External(_) | StackSpec::Fake(_) => "nothing of the platform",
     };
-    let (call, undo) = call_and_undo(&step.action, step.hold.is_some());
+    let (call, mut undo) = call_and_undo(&step.action, step.hold.is_some());
+    if let (Action::Kill { target, .. }, StackSpec::Swarm(s)) = (&step.action, &plan.stack)
+        && s.services.contains(target)
+    {
+        "left to the cluster, which puts another task in its place; ended if the signal did not"
+            .clone_into(&mut undo);
+    }
     let own = matches!(
         step.action,
         Action::Http { .. }
@@ -70,6 +76,13 @@ fn of_swarm(spec: &SwarmSpec, action: &Action) -> &'static str {
     let mut beside = spec.outside.iter().flat_map(|outside| &outside.services);
     if beside.any(|service| action.target() == Some(service.as_str())) {
         "the Docker engine's API"
+    } else if let Action::Node {
+        fault: NodeFault::Partition,
+        ..
+    } = action
+    {
+        "the API of the Swarm's managers, and of the engine on which its nodes are containers; root, `nsenter` and `iptables` \
+         there"
     } else if spec.machines.is_some() {
         "the API of the Swarm's managers, and of the engine on which its nodes are containers"
     } else {
