@@ -41,7 +41,7 @@ impl SwarmStack {
         self.cut().remove(node);
     }
 
-    fn cut(&self) -> std::sync::MutexGuard<'_, HashSet<ComponentId>> {
+    pub(super) fn cut(&self) -> std::sync::MutexGuard<'_, HashSet<ComponentId>> {
         self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -132,14 +132,11 @@ impl Stack for SwarmStack {
     }
 
     async fn untouchable(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
-        let mut all = match &self.outside {
-            Some(outside) => outside.untouchable().await?,
-            None => Vec::new(),
-        };
-        match &self.machines {
-            Some(machines) => all.extend(machines.untouchable().await?),
-            None => all.extend(self.own_nodes().await?),
-        }
+        let mut all = self.own().await?;
+        // What runs there may be protected. Of one that this run itself has cut off no more can be known.
+        let silent = self.unasked().await?.into_iter();
+        let silent = silent.filter(|node| !self.cut().contains(node));
+        all.extend(silent.map(|node| (node, "its engine does not say what runs on it".to_owned())));
         Ok(all)
     }
 
@@ -162,7 +159,7 @@ impl Stack for SwarmStack {
     }
 
     async fn prepare(&self, injection: &Injection) -> Result<Undo, StackError> {
-        not_own(injection, &self.untouchable().await?)?;
+        not_own(injection, &self.own().await?)?;
         self.prepare_for(injection).await
     }
 

@@ -10,10 +10,10 @@ use super::machines::Machine;
 use crate::model::{
     Component, ComponentId, Health, Label, NODE, NodeRole, NodeSaid, Place, RunState,
 };
-use crate::stack::StackError;
 use crate::stack::compose::Inside;
 use crate::stack::docker::wall_ns;
 use crate::stack::own::OWN;
+use crate::stack::{Stack, StackError};
 
 /// A node's label with its zone.
 pub(super) const ZONE: &str = "zone";
@@ -222,6 +222,22 @@ impl SwarmStack {
             }
         };
         Ok(machines.into_iter().map(component).collect())
+    }
+
+    /// What firedrill itself runs in, and on.
+    ///
+    /// # Errors
+    /// The engines'; as [`SwarmStack::ask`].
+    pub(super) async fn own(&self) -> Result<Vec<(ComponentId, String)>, StackError> {
+        let mut all = match &self.outside {
+            Some(outside) => outside.untouchable().await?,
+            None => Vec::new(),
+        };
+        match &self.machines {
+            Some(machines) => all.extend(machines.untouchable().await?),
+            None => all.extend(self.own_nodes().await?),
+        }
+        Ok(all)
     }
 
     /// The nodes of a Swarm that was there already on which firedrill itself runs: as a process of the host, or in a task's

@@ -169,11 +169,11 @@ impl SwarmStack {
         Ok(all)
     }
 
-    /// A machine that runs and does not say what runs on it.
+    /// The machines that run and do not say what runs on them.
     ///
     /// # Errors
     /// The engine's of the machines.
-    pub(super) async fn unasked(&self) -> Result<Option<ComponentId>, StackError> {
+    pub(super) async fn unasked(&self) -> Result<Vec<ComponentId>, StackError> {
         let machines = self.machine_list().await?.unwrap_or_default();
         let asked = machines.iter().map(|machine| async move {
             let endpoint = machine.engine()?;
@@ -181,7 +181,7 @@ impl SwarmStack {
             let listed = timeout(DESCRIBED_WITHIN, listing).await;
             (!matches!(listed, Ok(Ok(_)))).then(|| machine.node.clone())
         });
-        Ok(join_all(asked).await.into_iter().flatten().next())
+        Ok(join_all(asked).await.into_iter().flatten().collect())
     }
 
     async fn containers_at(

@@ -103,7 +103,7 @@ impl SwarmStack {
             Undo::Running { component, .. } => Ok(self.runs(component).await?),
             Undo::Unpaused { component } => {
                 // The cluster may have put another in its place, on another machine.
-                if let Some(unasked) = self.unasked().await? {
+                if let Some(unasked) = self.unasked().await?.first() {
                     return Ok(Verified::Not(format!(
                         "{unasked} does not say whether a task of {component} is frozen there"
                     )));
