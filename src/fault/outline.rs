@@ -40,13 +40,7 @@ pub fn outline(step: &StepPlan, plan: &Plan, known: &Known) -> Outline {
         StackSpec::Process(_) => "signals to firedrill's own child processes",
         StackSpec::External(_) | StackSpec::Fake(_) => "nothing of the platform",
     };
-    let (call, mut undo) = call_and_undo(&step.action, step.hold.is_some());
-    if let (Action::Kill { target, .. }, StackSpec::Swarm(s)) = (&step.action, &plan.stack)
-        && s.services.contains(target)
-    {
-        "left to the cluster, which puts another task in its place; ended if the signal did not"
-            .clone_into(&mut undo);
-    }
+    let (call, undo) = call_and_undo(&step.action, step.hold.is_some(), &plan.stack);
     let own = matches!(
         step.action,
         Action::Http { .. }
@@ -138,7 +132,7 @@ fn nodes(action: &Action, take: Take, among: &Among) -> String {
     }
 }
 
-fn call_and_undo(action: &Action, held: bool) -> (String, String) {
+fn call_and_undo(action: &Action, held: bool, stack: &StackSpec) -> (String, String) {
     let words = |run: &[crate::model::Template]| {
         run.iter()
             .map(ToString::to_string)
@@ -150,10 +144,12 @@ fn call_and_undo(action: &Action, held: bool) -> (String, String) {
     };
     let running = "the component runs again";
     match action {
-        Action::Kill { signal, .. } => {
+        Action::Kill { signal, target, .. } => {
             let name = format!("{signal:?}").to_uppercase();
             let undo = if held {
                 running
+            } else if stack.has_tasks_of(target) {
+                "left to the cluster, which puts another task in its place; ended if the signal did not"
             } else {
                 "left to the restart policy; started if it has not come back"
             };

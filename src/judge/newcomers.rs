@@ -1,8 +1,8 @@
 //! Whether the replicas that a step adds serve callers: more of them that answer nobody are no more capacity.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Action, ComponentId, Health, StackEventKind, Undo};
+use crate::model::{Action, Component, ComponentId, Health, RunState, StackEventKind, Undo};
 use crate::timeline::event::Event;
 use crate::timeline::tally::StepFacts;
 
@@ -23,10 +23,11 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
     else {
         return;
     };
-    let Some(before) = before(evidence, step, target) else {
+    let Some(count) = count_before(evidence, step, target) else {
         return;
     };
-    let added = (*replicas as usize).saturating_sub(before.len());
+    let added = (*replicas as usize).saturating_sub(count);
+    let before = described_before(evidence, dispatched_us);
     let end_us = evidence.case.load_end_us;
     let until_us = step.heal_begins_us.map_or(end_us, |heal| heal.min(end_us));
     let there_us = until_us - dispatched_us;
@@ -53,7 +54,7 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
             _ => {}
         }
     }
-    up.retain(|id, up| *up && id.service == *target && !before.contains(&id.index));
+    up.retain(|id, up| *up && id.service == *target && !before.contains(id));
     let of = format!("{added} new of {target}");
     if up.len() < added {
         reasons.push(reason(
@@ -91,14 +92,31 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
     }
 }
 
-/// The replicas that there were before, by the step's own undo.
-fn before<'a>(evidence: &Evidence<'a>, step: &StepFacts, target: &str) -> Option<&'a [u32]> {
+/// How many replicas there were before, by the step's own undo.
+fn count_before(evidence: &Evidence<'_>, step: &StepFacts, target: &str) -> Option<usize> {
     evidence.facts.entries.iter().find_map(|e| match &e.event {
         Event::Owed {
             step: Some(of),
-            undo: Undo::Replicas { service, indexes },
+            undo,
             ..
-        } if *of == step.name && service == target => Some(indexes.as_slice()),
+        } if *of == step.name => match undo {
+            Undo::Replicas { service, indexes } if service == target => Some(indexes.len()),
+            Undo::Count { service, replicas } if service == target => Some(*replicas as usize),
+            _ => None,
+        },
         _ => None,
     })
+}
+
+/// What there was just before: a platform that chooses who goes when a service shrinks leaves gaps in its numbers.
+fn described_before<'a>(evidence: &Evidence<'a>, dispatched_us: i64) -> BTreeSet<&'a ComponentId> {
+    let before = evidence.facts.entries.iter();
+    let before = before.take_while(|e| e.at_us < dispatched_us);
+    let last = before.filter_map(|e| match &e.event {
+        Event::Components(all) => Some(all),
+        _ => None,
+    });
+    let running = |c: &&Component| c.state == RunState::Running;
+    let last = last.last().into_iter().flatten();
+    last.filter(running).map(|c| &c.id).collect()
 }

@@ -55,6 +55,7 @@ fn kept(plan: &Plan, recording: &Recording, step: Option<&str>, undo: &Undo) -> 
         | Undo::Connected { .. }
         | Undo::Reachable { .. }
         | Undo::Replicas { .. }
+        | Undo::Count { .. }
         | Undo::Definition { .. }
         | Undo::Available { .. }
         | Undo::Exec { .. }

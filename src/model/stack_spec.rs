@@ -197,6 +197,16 @@ impl StackSpec {
         }
     }
 
+    /// Whether a cluster runs this service as tasks: one that ends is never started again, another takes its slot. What stands
+    /// beside the cluster is no such service.
+    #[must_use]
+    pub fn has_tasks_of(&self, service: &str) -> bool {
+        match self {
+            Self::Swarm(s) => s.services.iter().any(|own| own == service),
+            Self::Compose(_) | Self::Process(_) | Self::External(_) | Self::Fake(_) => false,
+        }
+    }
+
     /// Whether a component is still there when all that the run stood up has been taken down: a node of a cluster that is
     /// kept, or that was there before.
     #[must_use]

@@ -39,6 +39,8 @@ pub enum Undo {
     },
     /// The service has so many replicas: just these, so that one made by the fault is the one to go.
     Replicas { service: String, indexes: Vec<u32> },
+    /// The service has so many replicas; which of them go is the platform's choice, so none that the fault made is sure to.
+    Count { service: String, replicas: u32 },
     /// Every replica of the service runs this definition (platform's own: image, environment, command).
     Definition {
         service: String,
@@ -79,6 +81,7 @@ impl Undo {
             | Self::Exec { component, .. } => Some(component),
             Self::Down
             | Self::Replicas { .. }
+            | Self::Count { .. }
             | Self::Definition { .. }
             | Self::Http { .. }
             | Self::Command { .. }
@@ -98,6 +101,7 @@ impl Undo {
             | Self::Exec { component, .. } => component.clone_from(named),
             Self::Down
             | Self::Replicas { .. }
+            | Self::Count { .. }
             | Self::Definition { .. }
             | Self::Http { .. }
             | Self::Command { .. }
@@ -121,6 +125,7 @@ impl fmt::Display for Undo {
             Self::Replicas { service, indexes } => {
                 write!(f, "set {service} to {} replicas", indexes.len())
             }
+            Self::Count { service, replicas } => write!(f, "set {service} to {replicas} replicas"),
             Self::Definition { service, image, .. } => write!(f, "put {service} back to {image}"),
             Self::Available {
                 component,

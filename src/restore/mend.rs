@@ -102,6 +102,7 @@ async fn attempt(
         | Undo::Connected { .. }
         | Undo::Reachable { .. }
         | Undo::Replicas { .. }
+        | Undo::Count { .. }
         | Undo::Definition { .. }
         | Undo::Available { .. }
         | Undo::Exec { .. } => answered(longest(undo), stack.undo(undo, values)).await,
@@ -112,7 +113,9 @@ async fn attempt(
 /// are replaced or taken down, each may need its grace and its time to become healthy.
 fn longest(undo: &Undo) -> Duration {
     match undo {
-        Undo::Down | Undo::Replicas { .. } | Undo::Definition { .. } => Duration::from_secs(900),
+        Undo::Down | Undo::Replicas { .. } | Undo::Count { .. } | Undo::Definition { .. } => {
+            Duration::from_secs(900)
+        }
         Undo::Nothing
         | Undo::Running { .. }
         | Undo::Unpaused { .. }
@@ -151,6 +154,7 @@ async fn settle(stack: &dyn Stack, undo: &Undo, deadline: Instant) -> Result<(),
         | Undo::Reachable { .. }
         | Undo::Available { .. }
         | Undo::Replicas { .. }
+        | Undo::Count { .. }
         | Undo::Definition { .. } => {}
     }
     let until = deadline.min(Instant::now() + Duration::from_secs(10));

@@ -21,9 +21,9 @@ fn reach(undo: &Undo) -> Reach<'_> {
         | Undo::Reachable { component, .. }
         | Undo::Available { component, .. }
         | Undo::Exec { component, .. } => Reach::Component(component),
-        Undo::Replicas { service, .. } | Undo::Definition { service, .. } => {
-            Reach::Service(service)
-        }
+        Undo::Replicas { service, .. }
+        | Undo::Count { service, .. }
+        | Undo::Definition { service, .. } => Reach::Service(service),
         Undo::Http { .. } | Undo::Command { .. } => Reach::Own,
         Undo::Down => Reach::Everything,
     }
@@ -92,6 +92,16 @@ mod tests {
         assert!(superseded(&all[0], all.iter()), "made by the older fault");
         assert!(!superseded(&runs(4, 1), all.iter()), "one that stays");
         assert!(!superseded(&all[2], all.iter()), "it was there before");
+        let count = Undo::Count {
+            service: "web".into(),
+            replicas: 1,
+        };
+        let all = [runs(3, 3), owed(2, count)];
+        assert!(
+            !superseded(&all[0], all.iter()),
+            "another may be the one to go"
+        );
+        assert!(touch(&all[0].undo, &all[1].undo));
     }
 
     #[test]

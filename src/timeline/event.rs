@@ -1,5 +1,7 @@
 //! The events of a run, as the journal keeps them.
 
+mod alert;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     Act, Component, ComponentId, Injection, PaceChange, StackEventKind, StackSpec, Template, Undo,
 };
+
+pub use alert::{AlertSpan, AlertState};
 
 /// Version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
@@ -467,27 +471,6 @@ pub enum NameTable {
     Instance,
     /// Which version.
     Version,
-}
-
-/// A stretch of one alert in one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertSpan {
-    /// Pending or firing.
-    pub state: AlertState,
-    /// Evaluation that first showed it.
-    pub from_us: i64,
-    /// First evaluation that no longer showed it; `None` if it was still so when last looked.
-    pub to_us: Option<i64>,
-}
-
-/// State of an alert; firing is more than pending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlertState {
-    /// Its condition holds, its `for` is not over.
-    Pending,
-    /// It fires.
-    Firing,
 }
 
 /// How much a note matters.

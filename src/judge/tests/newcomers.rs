@@ -179,3 +179,39 @@ fn nothing_is_asked_of_one_that_was_not_to_stay_or_not_to_come() {
     let (_, codes) = judged(&fewer, nobody);
     assert!(!codes.contains(&"not_serving".to_owned()), "{codes:?}");
 }
+
+#[test]
+fn who_was_there_is_no_newcomer_whatever_its_number() {
+    // A cluster that chose who goes left 4 and 5 of five, and starts 2 and 3 anew.
+    let renumbered = |s: Script, serves: bool| {
+        let before: Vec<_> = [1, 4, 5].map(component).into();
+        let count = Undo::Count {
+            service: "backend".to_owned(),
+            replicas: 3,
+        };
+        let s = s.map_events(|e| match e {
+            Event::Components(all) if all.len() == 3 => all.clone_from(&before),
+            Event::Components(all) => {
+                for c in all {
+                    c.health = Health::Healthy;
+                }
+            }
+            Event::Owed {
+                step: Some(_),
+                undo,
+                ..
+            } => *undo = count.clone(),
+            _ => {}
+        });
+        s.between(ZERO, i64::MAX, move |r| {
+            if !serves && matches!(r.instance, 2 | 3) {
+                r.instance = 1;
+            }
+        })
+    };
+    assert_eq!(
+        judged(GROW, |s| renumbered(s, true)),
+        (Verdict::Pass, vec![])
+    );
+    assert_eq!(judged(GROW, |s| renumbered(s, false)), not_serving());
+}

@@ -251,7 +251,7 @@ impl Checker<'_> {
 
     /// A hold makes sense for what stays broken until it is mended.
     fn hold_fits(&mut self, step: &At<Step>, at: Span, action: &Action, stack: Option<&StackSpec>) {
-        let replaced = |service: &String| matches!(stack, Some(StackSpec::Swarm(s)) if s.services.contains(service));
+        let replaced = |service: &str| stack.is_some_and(|stack| stack.has_tasks_of(service));
         match (action, step.value.hold) {
             (Action::Kill { target, .. }, Some(hold)) if replaced(target) => {
                 let problem = Problem::invalid(

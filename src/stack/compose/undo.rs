@@ -59,6 +59,7 @@ impl Project {
                 self.exec(&container, &run, None).await
             }
             Undo::Available { .. } => Err(not_ours("a node's availability")),
+            Undo::Count { .. } => Err(not_ours("a number of tasks")),
             Undo::Http { .. } => Err(not_ours("an HTTP call")),
             Undo::Command { .. } => Err(not_ours("a command of the user's own")),
             Undo::Nothing => Ok(()),
@@ -111,6 +112,7 @@ impl Project {
             } => self.has_definition(service, indexes, env).await,
             Undo::Exec { .. } | Undo::Nothing => Ok(Verified::Holds),
             Undo::Available { .. } => Err(not_ours("a node's availability")),
+            Undo::Count { .. } => Err(not_ours("a number of tasks")),
             Undo::Http { .. } => Err(not_ours("an HTTP call")),
             Undo::Command { .. } => Err(not_ours("a command of the user's own")),
         }

@@ -273,7 +273,7 @@ impl Stack for FakeStack {
             Undo::Definition { service, image, .. } => {
                 self.roll(service, image.clone()).await?;
             }
-            Undo::Available { .. } => return Err(no_nodes()),
+            Undo::Available { .. } | Undo::Count { .. } => return Err(no_nodes()),
             Undo::Exec { .. } | Undo::Http { .. } | Undo::Command { .. } | Undo::Nothing => {}
         }
         Ok(())
@@ -327,7 +327,7 @@ impl Stack for FakeStack {
                 drop(world);
                 Ok(self.all_serve(&ids))
             }
-            Undo::Available { .. } => Err(no_nodes()),
+            Undo::Available { .. } | Undo::Count { .. } => Err(no_nodes()),
             Undo::Exec { .. } | Undo::Http { .. } | Undo::Command { .. } | Undo::Nothing => {
                 Ok(Verified::Holds)
             }

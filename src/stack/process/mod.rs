@@ -341,6 +341,7 @@ impl Stack for ProcessStack {
                 "a process shares this machine's network",
             )),
             Undo::Available { .. } => Err(impossible("drain", "it has no nodes")),
+            Undo::Count { .. } => Err(impossible("scale", "its replicas go by their numbers")),
             Undo::Exec { .. } => Err(impossible(
                 "exec",
                 "there is no inside of a process to run it in",
@@ -389,6 +390,7 @@ impl Stack for ProcessStack {
             Undo::Connected { .. }
             | Undo::Reachable { .. }
             | Undo::Available { .. }
+            | Undo::Count { .. }
             | Undo::Exec { .. }
             | Undo::Http { .. }
             | Undo::Command { .. } => Err(impossible(

@@ -62,9 +62,9 @@ impl SwarmStack {
             }
             Injection::Scale { service, .. } => {
                 let replicas = self.replicas_of(service).await?;
-                Ok(Undo::Replicas {
+                Ok(Undo::Count {
                     service: service.clone(),
-                    indexes: (1..=replicas).collect(),
+                    replicas,
                 })
             }
             Injection::UpdateImage { service, .. }

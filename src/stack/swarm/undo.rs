@@ -34,12 +34,10 @@ impl SwarmStack {
             } => self.make_available_again(node, availability).await,
             Undo::Unpaused { component } => self.thaw(component).await,
             Undo::Running { component, .. } => self.end_the_told(component).await,
-            Undo::Replicas { service, indexes } => match self.part(service) {
+            Undo::Count { service, replicas } => self.scale(service, *replicas).await.map(|_| ()),
+            Undo::Replicas { service, .. } => match self.part(service) {
                 Part::Outside(outside) => outside.undo(undo, secrets).await,
-                Part::Node | Part::Service => {
-                    let replicas = u32::try_from(indexes.len()).unwrap_or(u32::MAX);
-                    self.scale(service, replicas).await.map(|_| ())
-                }
+                Part::Node | Part::Service => Err(not_ours(undo)),
             },
             Undo::Definition { service, env, .. } => match self.part(service) {
                 Part::Outside(outside) => outside.undo(undo, secrets).await,
@@ -110,9 +108,10 @@ impl SwarmStack {
                 }
                 Ok(self.runs(component).await?)
             }
-            Undo::Replicas { service, indexes } => match self.part(service) {
+            Undo::Count { service, replicas } => self.has_replicas(service, *replicas).await,
+            Undo::Replicas { service, .. } => match self.part(service) {
                 Part::Outside(outside) => outside.verify(undo).await,
-                Part::Node | Part::Service => self.has_replicas(service, indexes.len()).await,
+                Part::Node | Part::Service => Err(not_ours(undo)),
             },
             Undo::Definition { service, env, .. } => match self.part(service) {
                 Part::Outside(outside) => outside.verify(undo).await,

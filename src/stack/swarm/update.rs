@@ -225,10 +225,10 @@ impl SwarmStack {
     pub(super) async fn has_replicas(
         &self,
         name: &str,
-        count: usize,
+        count: u32,
     ) -> Result<Verified, StackError> {
         let service = self.service(name).await?;
-        if replicas(&service).and_then(|n| usize::try_from(n).ok()) != Some(count) {
+        if replicas(&service) != Some(count) {
             return Ok(Verified::Not(format!(
                 "{name} is not defined with {count} replicas"
             )));
