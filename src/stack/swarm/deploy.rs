@@ -1,10 +1,11 @@
 //! The `docker` command line deploys the stack file: what it means is what `docker stack deploy` takes it for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -17,6 +18,8 @@ use crate::stack::{GroupGuard, Resolve, StackContext, StackError, Surroundings, 
 const DONE_WITHIN: Duration = Duration::from_secs(300);
 /// How much of what it said an error repeats.
 const TAIL: usize = 1500;
+/// How the help of `docker stack` begins.
+const ITS_HELP: &str = "Manage Docker stacks";
 /// Variables that would send the call to another engine.
 const NOT_INHERITED: [&str; 4] = [
     "DOCKER_CONTEXT",
@@ -35,22 +38,54 @@ impl SwarmStack {
         files: &[PathBuf],
         manager: &Endpoint,
     ) -> Result<(), StackError> {
+        // They were given the images as they are; nobody else knows a digest of them.
+        let own = self.machines.is_some();
+        let unresolved: &[&str] = if own {
+            &["--resolve-image", "never"]
+        } else {
+            &[]
+        };
+        let words = [&["deploy", "--prune"], unresolved].concat();
+        let deployed = self.docker_stack(&words, files, Some((manager, &self.name)));
+        deployed.await.map(|_| ())
+    }
+
+    /// The images that a stack file names, as `docker stack deploy` would read it: Compose knows other fields, and reads a
+    /// `.env` beside it.
+    ///
+    /// # Errors
+    /// As [`SwarmStack::deploy`].
+    pub(super) async fn images_of(&self, file: &Path) -> Result<BTreeSet<String>, StackError> {
+        let files = [file.to_owned()];
+        let config = self.docker_stack(&["config"], &files, None).await?;
+        let config: Value =
+            serde_saphyr::from_str(&config).map_err(|e| not_up("config", &e.to_string()))?;
+        let services = config.get("services").and_then(Value::as_object);
+        let images = services.into_iter().flat_map(serde_json::Map::values);
+        let images = images.filter_map(|service| service.get("image")?.as_str());
+        Ok(images.map(str::to_owned).collect())
+    }
+
+    /// What `docker stack WORDS -c FILE…` printed; `on` is the manager it goes to, and the stack's name.
+    async fn docker_stack(
+        &self,
+        words: &[&str],
+        files: &[PathBuf],
+        on: Option<(&Endpoint, &str)>,
+    ) -> Result<String, StackError> {
         let files = files.iter().map(|file| there(file));
         let files: Vec<PathBuf> = files.collect::<Result<_, StackError>>()?;
         let mut command = StdCommand::new("docker");
-        command.args(["stack", "deploy", "--prune"]);
+        command.arg("stack").args(words);
         for file in &files {
             command.arg("--compose-file").arg(file);
         }
-        if self.machines.is_some() {
-            // They were given the images as they are; nobody else knows a digest of them.
-            command.args(["--resolve-image", "never"]);
-        }
-        command.arg(&self.name);
         for name in NOT_INHERITED {
             command.env_remove(name);
         }
-        command.envs(manager.cli_env());
+        if let Some((manager, name)) = on {
+            command.arg(name).envs(manager.cli_env());
+        }
         command.envs(environment(&self.spec.env, &self.context)?);
         if let Some(path) = &self.context.docker.path {
             command.env("PATH", path);
@@ -73,16 +108,17 @@ impl SwarmStack {
                 .to_owned(),
         })?;
         let group = GroupGuard::of(&child);
+        let verb = words.first().copied().unwrap_or_default();
         let ended = timeout(DONE_WITHIN, child.wait_with_output()).await;
         let output = ended
-            .map_err(|_| not_up(format!("it did not end within {DONE_WITHIN:?}")))?
-            .map_err(|e| not_up(e.to_string()))?;
+            .map_err(|_| not_up(verb, &format!("it did not end within {DONE_WITHIN:?}")))?
+            .map_err(|e| not_up(verb, &e.to_string()))?;
         group.ended();
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(not_up(tail(&said, TAIL)))
+        Err(not_up(verb, &tail(&said, TAIL)))
     }
 }
 
@@ -102,10 +138,16 @@ pub(super) fn there(file: &Path) -> Result<PathBuf, StackError> {
     }
 }
 
-fn not_up(why: String) -> StackError {
-    StackError::NotUp {
-        why: format!("`docker stack deploy` failed: {why}"),
-    }
+fn not_up(verb: &str, said: &str) -> StackError {
+    // Before 23 there was no `config`, and `docker stack` prints what it has instead.
+    let why = if said.contains(ITS_HELP) {
+        format!(
+            "this `docker` command has no `docker stack {verb}`: install Docker's command line 25 or later"
+        )
+    } else {
+        format!("`docker stack {verb}` failed: {said}")
+    };
+    StackError::NotUp { why }
 }
 
 /// The variables of the scenario's `env`, resolved.
@@ -124,4 +166,22 @@ pub(super) fn environment(
         Ok((name.clone(), value))
     };
     env.iter().map(resolve).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_too_old_is_said_to_be() {
+        let said = "unknown shorthand flag: 'c' in -c\n\nUsage:  docker stack [OPTIONS] COMMAND\n\nManage Docker stacks";
+        let told = not_up("config", said).to_string();
+        assert!(told.contains("has no `docker stack config`"), "{told}");
+        assert!(told.contains("25 or later"), "{told}");
+        let told = not_up("deploy", "unsupported Compose file version: 3.12").to_string();
+        assert!(
+            told.ends_with("`docker stack deploy` failed: unsupported Compose file version: 3.12"),
+            "{told}"
+        );
+    }
 }

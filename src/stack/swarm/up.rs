@@ -17,11 +17,11 @@ impl SwarmStack {
         let file = there(&self.spec.file)?;
         let mut standing = Standing::default();
         if let Some(machines) = &self.machines {
+            let images = self.images_of(&file).await?;
             standing.notes.extend(machines.up().await?.notes);
             let all = machines.list().await?;
             self.form(&all).await?;
             self.claim().await?;
-            let images = machines.project().images_of(&file, &self.spec.env).await?;
             let brought = self.bring_images(&all, images).await?;
             if brought > 0 {
                 standing
