@@ -10,7 +10,7 @@ use super::cli::{Cli, Subject};
 use super::down::{OWNER, RUN};
 use super::ready::DEFAULT_WITHIN;
 use super::resolved::{Resolved, resolve};
-use crate::model::{ComposeSpec, Ready, RunState};
+use crate::model::{ComposeSpec, Ready, RunState, Template};
 use crate::stack::docker::Endpoint;
 use crate::stack::ready::Prober;
 use crate::stack::{Resolve, StackContext, StackError, Standing, Surroundings};
@@ -122,6 +122,28 @@ impl ComposeStack {
         let cli = self.cli(spec, directory, &endpoint).await?;
         let printed = cli.config(file).await?;
         resolve(&printed, cli.generation, &BTreeMap::new(), "stack")
+    }
+
+    /// The images that a file names, by Compose's reading of it.
+    ///
+    /// # Errors
+    /// As `config`: the file is not valid.
+    pub(in crate::stack) async fn images_of(
+        &self,
+        file: &Path,
+        env: &BTreeMap<String, Template>,
+    ) -> Result<BTreeSet<String>, StackError> {
+        let spec = ComposeSpec {
+            file: file.to_owned(),
+            profiles: Vec::new(),
+            env: env.clone(),
+            env_file: None,
+            build: false,
+            ready: None,
+            services: Vec::new(),
+        };
+        let resolved = self.read(&spec, file).await?;
+        Ok(resolved.pulled.into_values().collect())
     }
 
     async fn cli(

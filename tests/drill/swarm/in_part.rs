@@ -25,7 +25,11 @@ struct InPart {
 
 impl InPart {
     fn new(name: &str) -> Option<Self> {
-        let bench = Bench::new(Flavour::One, name, "services: {}")?;
+        let bench = Bench::new(
+            Flavour::One,
+            name,
+            "services: { web: { image: \"firedrill-test/http:1\" } }",
+        )?;
         let name = format!("{name}-{}", std::process::id());
         let project = format!("fd-cluster-{name}");
         let machines = bench.folder.path().join("cluster.yml");

@@ -88,7 +88,10 @@ async fn neither_tenant_gets_at_the_other() {
         return;
     };
     super::built();
-    let stack = open(&StackSpec::Swarm(Box::new(spec())), bench.context()).unwrap();
+    // The bench's own PATH prefers Debian's command line, which may be too old for this file.
+    let mut context = bench.context();
+    context.docker.path = std::env::var_os("PATH");
+    let stack = open(&StackSpec::Swarm(Box::new(spec())), context).unwrap();
     let tried = std::panic::AssertUnwindSafe(async {
         stack.up().await.unwrap();
         let all = stack.components().await.unwrap();
