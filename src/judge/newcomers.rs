@@ -23,11 +23,13 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
     else {
         return;
     };
-    let Some(count) = count_before(evidence, step, target) else {
+    let Some((count, numbered)) = counted_before(evidence, step, target) else {
         return;
     };
-    let added = (*replicas as usize).saturating_sub(count);
-    let before = described_before(evidence, dispatched_us);
+    let mut before = described_before(evidence, dispatched_us, target);
+    before.extend(numbered);
+    // One that was there and was not described may show up later: it is no newcomer, so one more has to come.
+    let added = (*replicas as usize).saturating_sub(count.min(before.len()));
     let end_us = evidence.case.load_end_us;
     let until_us = step.heal_begins_us.map_or(end_us, |heal| heal.min(end_us));
     let there_us = until_us - dispatched_us;
@@ -54,7 +56,7 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
             _ => {}
         }
     }
-    up.retain(|id, up| *up && id.service == *target && !before.contains(id));
+    up.retain(|id, up| *up && id.service == *target && !before.contains(*id));
     let of = format!("{added} new of {target}");
     if up.len() < added {
         reasons.push(reason(
@@ -92,31 +94,45 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
     }
 }
 
-/// How many replicas there were before, by the step's own undo.
-fn count_before(evidence: &Evidence<'_>, step: &StepFacts, target: &str) -> Option<usize> {
+/// How many replicas there were before, by the step's own undo, and which, where it says so.
+fn counted_before(
+    evidence: &Evidence<'_>,
+    step: &StepFacts,
+    target: &str,
+) -> Option<(usize, Vec<ComponentId>)> {
     evidence.facts.entries.iter().find_map(|e| match &e.event {
         Event::Owed {
             step: Some(of),
             undo,
             ..
         } if *of == step.name => match undo {
-            Undo::Replicas { service, indexes } if service == target => Some(indexes.len()),
-            Undo::Count { service, replicas } if service == target => Some(*replicas as usize),
+            Undo::Replicas { service, indexes } if service == target => {
+                let numbered = indexes.iter().map(|i| ComponentId::new(service, *i));
+                Some((indexes.len(), numbered.collect()))
+            }
+            Undo::Count { service, replicas } if service == target => {
+                Some((*replicas as usize, Vec::new()))
+            }
             _ => None,
         },
         _ => None,
     })
 }
 
-/// What there was just before: a platform that chooses who goes when a service shrinks leaves gaps in its numbers.
-fn described_before<'a>(evidence: &Evidence<'a>, dispatched_us: i64) -> BTreeSet<&'a ComponentId> {
+/// What there was of the service just before, frozen or between two starts too: a platform that chooses who goes when a
+/// service shrinks leaves gaps in its numbers.
+fn described_before(
+    evidence: &Evidence<'_>,
+    dispatched_us: i64,
+    target: &str,
+) -> BTreeSet<ComponentId> {
     let before = evidence.facts.entries.iter();
     let before = before.take_while(|e| e.at_us < dispatched_us);
     let last = before.filter_map(|e| match &e.event {
         Event::Components(all) => Some(all),
         _ => None,
     });
-    let running = |c: &&Component| c.state == RunState::Running;
+    let there = |c: &&Component| c.id.service == target && c.state != RunState::Exited;
     let last = last.last().into_iter().flatten();
-    last.filter(running).map(|c| &c.id).collect()
+    last.filter(there).map(|c| c.id.clone()).collect()
 }

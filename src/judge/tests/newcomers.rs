@@ -215,3 +215,38 @@ fn who_was_there_is_no_newcomer_whatever_its_number() {
     );
     assert_eq!(judged(GROW, |s| renumbered(s, false)), not_serving());
 }
+
+#[test]
+fn who_was_frozen_or_out_of_sight_before_does_not_stand_in_for_a_newcomer() {
+    let ill = |c: &mut crate::model::Component| {
+        if c.id == backend(5) {
+            (c.state, c.health) = (RunState::Running, Health::Starting);
+        }
+    };
+    // Frozen when the step began, and back while it lasted: 2 and 4 are up, 5 is not.
+    let frozen = |s: Script| {
+        s.map_components(ill).map_events(|e| match e {
+            Event::Components(all) if all.len() == 3 => all[1].state = RunState::Paused,
+            _ => {}
+        })
+    };
+    assert_eq!(judged(GROW, frozen), not_serving());
+    // On a machine that was silent when the step began.
+    let counted = |s: Script| {
+        s.map_components(ill).map_events(|e| match e {
+            Event::Components(all) if all.len() == 3 => drop(all.remove(1)),
+            Event::Owed {
+                step: Some(_),
+                undo,
+                ..
+            } => {
+                *undo = Undo::Count {
+                    service: "backend".to_owned(),
+                    replicas: 3,
+                }
+            }
+            _ => {}
+        })
+    };
+    assert_eq!(judged(GROW, counted), not_serving());
+}

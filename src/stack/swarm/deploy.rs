@@ -72,7 +72,7 @@ impl SwarmStack {
             return Err(not_up("config", &said));
         }
         let config: Value = serde_saphyr::from_str(&String::from_utf8_lossy(&output.stdout))
-            .map_err(|e| not_up("config", &e.to_string()))?;
+            .map_err(|e| not_up("config", &format!("what it prints cannot be read: {e}")))?;
         let services = config.get("services").and_then(Value::as_object);
         let images = services.into_iter().flat_map(serde_json::Map::values);
         let images = images.filter_map(|service| service.get("image")?.as_str());
@@ -96,9 +96,11 @@ impl SwarmStack {
         for name in NOT_INHERITED {
             command.env_remove(name);
         }
-        if let Some((manager, name)) = on {
-            command.arg(name).envs(manager.cli_env());
-        }
+        match on {
+            Some((manager, name)) => command.arg(name).envs(manager.cli_env()),
+            // The command line asks an engine for its version even so: not one that the user's settings name.
+            None => command.envs(Endpoint::of(&self.context.docker)?.cli_env()),
+        };
         command.envs(environment(&self.spec.env, &self.context)?);
         if let Some(path) = &self.context.docker.path {
             command.env("PATH", path);

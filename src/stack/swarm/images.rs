@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::pin::pin;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::ImportImageOptions;
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{Either, join_all, select, try_join_all};
 use futures_util::stream::unfold;
-use tokio::sync::mpsc::{Receiver, channel};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::timeout;
 
 use super::SwarmStack;
 use super::engines::words;
@@ -19,6 +22,8 @@ use crate::stack::{Resolve, StackError, Surroundings};
 
 /// Pieces (of some 10 KiB) that one machine may be ahead of another.
 const AHEAD: usize = 16;
+/// How long a machine may take no piece.
+const STUCK: Duration = Duration::from_secs(20);
 
 impl SwarmStack {
     /// Gives every machine the images that the stack file and the scenario name, where the engine at hand has them and
@@ -108,19 +113,44 @@ async fn bring(
             (giver, load(docker, machine, images, saved))
         })
         .unzip();
-    let reading = async move {
-        let mut saved = Box::pin(outer.export_images(images));
-        while let Some(chunk) = saved.next().await {
-            for giver in &givers {
-                let chunk = chunk.as_ref().map(Bytes::clone);
-                let given = giver.send(chunk.map_err(|e| io::Error::other(words(e))));
-                // A machine that takes no more says why itself.
-                let _ = given.await;
+    let saved = outer.export_images(images).map_err(|e| words(&e));
+    let reading = pin!(pass_on(saved, givers));
+    let loading = pin!(join_all(loads));
+    let (read, loaded) = match select(reading, loading).await {
+        Either::Left((read, loads)) => (read, loads.await),
+        // Nobody takes any more of it: done, or each with an error of its own.
+        Either::Right((loaded, _)) => (Ok(()), loaded),
+    };
+    read.map_err(|why| StackError::Call {
+        call: format!("save {}", images.join(", ")),
+        component: "the engine at hand".to_owned(),
+        why,
+    })?;
+    loaded.into_iter().collect()
+}
+
+/// Gives each piece to all. Who takes none for long is given no more, so that the others need not wait for it: what it was
+/// given breaks off, and its own engine says what is wrong.
+///
+/// # Errors
+/// The reader's, which all are given too.
+async fn pass_on(
+    saved: impl Stream<Item = Result<Bytes, String>>,
+    mut givers: Vec<Sender<io::Result<Bytes>>>,
+) -> Result<(), String> {
+    let mut saved = pin!(saved);
+    while let Some(piece) = saved.next().await {
+        let mut takers = Vec::with_capacity(givers.len());
+        for giver in givers {
+            let piece = piece.clone().map_err(io::Error::other);
+            if let Ok(Ok(())) = timeout(STUCK, giver.send(piece)).await {
+                takers.push(giver);
             }
         }
-    };
-    let ((), loaded) = join(reading, join_all(loads)).await;
-    loaded.into_iter().collect()
+        givers = takers;
+        piece?;
+    }
+    Ok(())
 }
 
 async fn load(
@@ -152,5 +182,53 @@ async fn id(docker: &Docker, image: &str) -> Result<Option<String>, StackError> 
             component: image.to_owned(),
             why: words(&e),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::iter;
+
+    use super::*;
+
+    const PIECES: usize = 3 * AHEAD;
+
+    fn piece(n: usize) -> Bytes {
+        Bytes::from(n.to_string())
+    }
+
+    async fn taken(mut from: Receiver<io::Result<Bytes>>) -> Vec<Result<Bytes, String>> {
+        let mut all = Vec::new();
+        while let Some(piece) = from.recv().await {
+            all.push(piece.map_err(|e| e.to_string()));
+        }
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_nothing_holds_up_nobody_else() {
+        let (stuck, never_read) = channel(AHEAD);
+        let (well, reads) = channel(AHEAD);
+        let (gone, refuses) = channel(AHEAD);
+        drop(refuses);
+        let saved = iter((0..PIECES).map(|n| Ok(piece(n))));
+        let (passed, taken_by) =
+            tokio::join!(pass_on(saved, vec![stuck, gone, well]), taken(reads));
+        assert_eq!(passed, Ok(()));
+        assert_eq!(
+            taken_by,
+            (0..PIECES).map(|n| Ok(piece(n))).collect::<Vec<_>>()
+        );
+        assert_eq!(taken(never_read).await.len(), AHEAD);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_not_taken_for_the_whole() {
+        let (giver, reads) = channel(AHEAD);
+        let broken = || Err("the engine ended".to_owned());
+        let saved = iter([Ok(piece(0)), broken(), Ok(piece(1))]);
+        let (passed, taken) = tokio::join!(pass_on(saved, vec![giver]), taken(reads));
+        assert_eq!(passed, Err("the engine ended".to_owned()));
+        assert_eq!(taken, [Ok(piece(0)), broken()]);
     }
 }

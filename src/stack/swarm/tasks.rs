@@ -127,7 +127,10 @@ impl SwarmStack {
     }
 
     /// The replicas that should run, by the managers.
-    async fn wanted(&self) -> Result<BTreeSet<ComponentId>, StackError> {
+    ///
+    /// # Errors
+    /// As [`SwarmStack::ask`].
+    pub(super) async fn wanted(&self) -> Result<BTreeSet<ComponentId>, StackError> {
         let (tasks, services, nodes) =
             tokio::try_join!(self.tasks(), self.services(), self.nodes())?;
         let wanted = tasks.iter().filter_map(|task| {

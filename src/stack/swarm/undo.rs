@@ -214,7 +214,8 @@ impl SwarmStack {
         Ok(())
     }
 
-    /// Whether a task of the slot runs and passes its health check, and none of it is frozen.
+    /// Whether a task of the slot runs and passes its health check, and none of it is frozen. A slot that the managers have
+    /// given up (the service shrank) is to run nothing.
     async fn runs(&self, id: &ComponentId) -> Result<Verified, StackError> {
         let all = self.task_containers().await?;
         let of: Vec<_> = all.iter().filter(|t| t.container.id == *id).collect();
@@ -228,11 +229,14 @@ impl SwarmStack {
                 )));
             }
         }
-        Ok(if of.iter().any(|t| t.container.is_up()) {
-            Verified::Holds
-        } else {
-            Verified::Not(format!("no task of {id} is healthy"))
-        })
+        if of.iter().any(|t| t.container.is_up()) {
+            return Ok(Verified::Holds);
+        }
+        let ended = of.iter().all(|t| t.container.state() == RunState::Exited);
+        if ended && !self.wanted().await?.contains(id) {
+            return Ok(Verified::Holds);
+        }
+        Ok(Verified::Not(format!("no task of {id} is healthy")))
     }
 }
 

@@ -11,6 +11,10 @@ use crate::stack::{Resolve, Stack, StackError, Standing, Surroundings};
 /// Patience where the scenario sets none.
 const DEFAULT_WITHIN: std::time::Duration = std::time::Duration::from_secs(180);
 
+/// What the cluster gets before that which stands outside is started, too. Its nodes learn of new networks from one another;
+/// on few cores that are busy with something else an answer is lost now and then, and is waited for for 30 s.
+const HEAD_START: std::time::Duration = std::time::Duration::from_secs(8);
+
 impl SwarmStack {
     pub(super) async fn stand_up(&self) -> Result<Standing, StackError> {
         // Before any machine is made for it.
@@ -33,17 +37,12 @@ impl SwarmStack {
         }
         standing.notes.extend(self.heartbeat_note().await);
         let manager = self.leading_endpoint().await?;
-        // Neither needs the other to start, and both are seen through: what is cut off half way is hard to take down.
-        let outside = async {
-            match &self.outside {
-                Some(outside) => outside.up().await,
-                None => Ok(Standing::default()),
-            }
-        };
-        let files = [file];
-        let (deployed, outside) = tokio::join!(self.deploy(&files, &manager), outside);
-        deployed?;
-        standing.notes.extend(outside?.notes);
+        self.deploy(&[file], &manager).await?;
+        if let Some(outside) = &self.outside {
+            // Either may need the other to become healthy, so neither is waited for in full.
+            let _later = self.converged(None, HEAD_START).await;
+            standing.notes.extend(outside.up().await?.notes);
+        }
         self.wait_until_ready(self.spec.ready.as_ref()).await?;
         Ok(standing)
     }
