@@ -8,8 +8,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::query_parameters::ImportImageOptions;
 use bytes::Bytes;
-use futures_util::future::{Either, join_all, select, try_join_all};
-use futures_util::stream::unfold;
+use futures_util::future::{Either, join_all, ready, select, try_join_all};
+use futures_util::stream::{once, unfold};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
@@ -24,6 +24,9 @@ use crate::stack::{Resolve, StackError, Surroundings};
 const AHEAD: usize = 16;
 /// How long a machine may take no piece.
 const STUCK: Duration = Duration::from_secs(20);
+
+/// A part of what was saved; `None`: that was all.
+type Piece = io::Result<Option<Bytes>>;
 
 impl SwarmStack {
     /// Gives every machine the images that the stack file and the scenario name, where the engine at hand has them and
@@ -129,17 +132,18 @@ async fn bring(
     loaded.into_iter().collect()
 }
 
-/// Gives each piece to all. Who takes none for long is given no more, so that the others need not wait for it: what it was
-/// given breaks off, and its own engine says what is wrong.
+/// Gives each piece to all, and `None` at the end. Who takes none for long is given no more, so that the others need not wait
+/// for it: it misses the end, and knows by that.
 ///
 /// # Errors
 /// The reader's, which all are given too.
 async fn pass_on(
     saved: impl Stream<Item = Result<Bytes, String>>,
-    mut givers: Vec<Sender<io::Result<Bytes>>>,
+    mut givers: Vec<Sender<Piece>>,
 ) -> Result<(), String> {
-    let mut saved = pin!(saved);
-    while let Some(piece) = saved.next().await {
+    let pieces = saved.map_ok(Some).chain(once(ready(Ok(None))));
+    let mut pieces = pin!(pieces);
+    while let Some(piece) = pieces.next().await {
         let mut takers = Vec::with_capacity(givers.len());
         for giver in givers {
             let piece = piece.clone().map_err(io::Error::other);
@@ -153,15 +157,30 @@ async fn pass_on(
     Ok(())
 }
 
+/// What is given, as a stream that ends well only where the end was given: an engine may take a part for the whole.
+fn whole(given: Receiver<Piece>) -> impl Stream<Item = io::Result<Bytes>> {
+    unfold(Some(given), async |given| {
+        let mut given = given?;
+        match given.recv().await {
+            Some(Ok(Some(piece))) => Some((Ok(piece), Some(given))),
+            Some(Ok(None)) => None,
+            Some(Err(e)) => Some((Err(e), None)),
+            None => {
+                let why = format!("it took nothing for {STUCK:?}, and was given no more");
+                Some((Err(io::Error::other(why)), None))
+            }
+        }
+    })
+}
+
 async fn load(
     docker: &Docker,
     machine: &Machine,
     images: &[&str],
-    saved: Receiver<io::Result<Bytes>>,
+    given: Receiver<Piece>,
 ) -> Result<(), StackError> {
-    let saved = unfold(saved, async |mut saved| Some((saved.recv().await?, saved)));
-    let mut loading =
-        Box::pin(docker.import_image_stream(ImportImageOptions::default(), saved, None));
+    let options = ImportImageOptions::default();
+    let mut loading = Box::pin(docker.import_image_stream(options, whole(given), None));
     while let Some(said) = loading.next().await {
         said.map_err(|e| StackError::Call {
             call: format!("load {}", images.join(", ")),
@@ -197,12 +216,8 @@ mod tests {
         Bytes::from(n.to_string())
     }
 
-    async fn taken(mut from: Receiver<io::Result<Bytes>>) -> Vec<Result<Bytes, String>> {
-        let mut all = Vec::new();
-        while let Some(piece) = from.recv().await {
-            all.push(piece.map_err(|e| e.to_string()));
-        }
-        all
+    async fn taken(given: Receiver<Piece>) -> Vec<Result<Bytes, String>> {
+        whole(given).map_err(|e| e.to_string()).collect().await
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +234,10 @@ mod tests {
             taken_by,
             (0..PIECES).map(|n| Ok(piece(n))).collect::<Vec<_>>()
         );
-        assert_eq!(taken(never_read).await.len(), AHEAD);
+        let broken_off = taken(never_read).await;
+        assert_eq!(broken_off.len(), AHEAD + 1);
+        let last = broken_off.last().unwrap().as_ref().unwrap_err();
+        assert!(last.contains("was given no more"), "{last}");
     }
 
     #[tokio::test]

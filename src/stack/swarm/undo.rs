@@ -1,5 +1,7 @@
 //! Putting things back, and reading back whether they are: from the state found, by the engines' and the managers' word.
 
+use std::collections::BTreeSet;
+
 use bollard::models::LocalNodeState;
 
 use super::engines::words;
@@ -233,11 +235,22 @@ impl SwarmStack {
             return Ok(Verified::Holds);
         }
         let ended = of.iter().all(|t| t.container.state() == RunState::Exited);
-        if ended && !self.wanted().await?.contains(id) {
-            return Ok(Verified::Holds);
+        if ended {
+            let wanted = self.wanted().await?;
+            let replicas = self.definition(&id.service).await?.replicas();
+            if is_given_up(id, &wanted, replicas) {
+                return Ok(Verified::Holds);
+            }
         }
         Ok(Verified::Not(format!("no task of {id} is healthy")))
     }
+}
+
+/// Whether a service has all its replicas without this slot. One that is merely not replaced (`condition: none`) leaves the
+/// service a replica short.
+fn is_given_up(id: &ComponentId, wanted: &BTreeSet<ComponentId>, replicas: Option<u32>) -> bool {
+    let of = wanted.iter().filter(|w| w.service == id.service).count();
+    !wanted.contains(id) && replicas.is_some_and(|n| of >= n as usize)
 }
 
 fn not_ours(undo: &Undo) -> StackError {
@@ -245,5 +258,29 @@ fn not_ours(undo: &Undo) -> StackError {
         action: format!("to {undo}"),
         platform: "a Swarm's services".to_owned(),
         why: "it is not made on them".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_given_up_only_by_a_service_that_is_whole_without_it() {
+        let slots = |all: &[u32]| all.iter().map(|i| ComponentId::new("web", *i)).collect();
+        let five = ComponentId::new("web", 5);
+        assert!(is_given_up(&five, &slots(&[1, 2, 4]), Some(3)));
+        assert!(!is_given_up(&five, &slots(&[1, 2, 5]), Some(3)));
+        assert!(
+            !is_given_up(&five, &slots(&[1, 2]), Some(3)),
+            "not replaced"
+        );
+        let mut other: BTreeSet<_> = slots(&[1, 2]);
+        other.insert(ComponentId::new("api", 1));
+        assert!(!is_given_up(&five, &other, Some(3)), "another service's");
+        assert!(
+            !is_given_up(&five, &slots(&[1, 2, 3]), None),
+            "one on each node"
+        );
     }
 }
