@@ -26,7 +26,7 @@ pub(super) fn newcomers(evidence: &Evidence<'_>, step: &StepFacts, reasons: &mut
     let Some((count, numbered)) = counted_before(evidence, step, target) else {
         return;
     };
-    let mut before = described_before(evidence, dispatched_us, target);
+    let mut before = described_before(evidence, dispatched_us, target, count);
     before.extend(numbered);
     // One that was there and was not described may show up later: it is no newcomer, so one more has to come.
     let added = (*replicas as usize).saturating_sub(count.min(before.len()));
@@ -120,19 +120,26 @@ fn counted_before(
 }
 
 /// What there was of the service just before, frozen or between two starts too: a platform that chooses who goes when a
-/// service shrinks leaves gaps in its numbers.
+/// service shrinks leaves gaps in its numbers. Where that is fewer than the `count` that there were to be, another fault has
+/// taken some, which come back: who was there before it, too.
 fn described_before(
     evidence: &Evidence<'_>,
     dispatched_us: i64,
     target: &str,
+    count: usize,
 ) -> BTreeSet<ComponentId> {
-    let before = evidence.facts.entries.iter();
-    let before = before.take_while(|e| e.at_us < dispatched_us);
-    let last = before.filter_map(|e| match &e.event {
-        Event::Components(all) => Some(all),
+    let there = |c: &&Component| c.id.service == target && c.state != RunState::Exited;
+    let newest_first = evidence.facts.entries.iter().rev();
+    let described = newest_first.filter_map(|e| match &e.event {
+        Event::Components(all) if e.at_us < dispatched_us => Some(all),
         _ => None,
     });
-    let there = |c: &&Component| c.id.service == target && c.state != RunState::Exited;
-    let last = last.last().into_iter().flatten();
-    last.filter(there).map(|c| c.id.clone()).collect()
+    let mut before = BTreeSet::new();
+    for all in described {
+        before.extend(all.iter().filter(there).map(|c| c.id.clone()));
+        if before.len() >= count {
+            break;
+        }
+    }
+    before
 }

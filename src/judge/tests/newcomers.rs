@@ -250,3 +250,41 @@ fn who_was_frozen_or_out_of_sight_before_does_not_stand_in_for_a_newcomer() {
     };
     assert_eq!(judged(GROW, counted), not_serving());
 }
+
+#[test]
+fn who_was_lost_just_before_and_stays_away_leaves_no_more_to_come() {
+    // The machine of 2 died before the step, and nothing takes its place while the step lasts.
+    let lost = |s: Script| {
+        let without = s.map_events(|e| match e {
+            Event::Components(all) if all.len() > 3 => all.retain(|c| c.id != backend(2)),
+            Event::Owed {
+                step: Some(_),
+                undo,
+                ..
+            } => {
+                *undo = Undo::Count {
+                    service: "backend".to_owned(),
+                    replicas: 3,
+                }
+            }
+            _ => {}
+        });
+        let left: Vec<_> = [1, 3].map(component).into();
+        let without = without.and(KILLED - S, Event::Components(left));
+        without.between(ZERO, i64::MAX, |r| {
+            if r.instance == 2 {
+                r.instance = 1;
+            }
+        })
+    };
+    assert_eq!(judged(GROW, lost), (Verdict::Pass, vec![]));
+    // One of the two that came serves nobody.
+    let silent = |s: Script| {
+        lost(s).between(ZERO, i64::MAX, |r| {
+            if r.instance == 5 {
+                r.instance = 1;
+            }
+        })
+    };
+    assert_eq!(judged(GROW, silent), not_serving());
+}

@@ -35,6 +35,17 @@ pub(super) struct TaskContainer {
     zone: Option<String>,
 }
 
+/// What the machines say of the stack's tasks.
+#[derive(Default)]
+pub(super) struct TaskListing {
+    /// Those that serve before others of the same identity.
+    pub(super) containers: Vec<TaskContainer>,
+    /// Machines that run and do not say what runs on them.
+    pub(super) unasked: Vec<ComponentId>,
+    /// Machines that are frozen, with all that they run.
+    pub(super) frozen: Vec<ComponentId>,
+}
+
 impl TaskContainer {
     /// Whether it runs though it was sent a signal since its start, as far as its engine remembers.
     ///
@@ -155,21 +166,8 @@ impl SwarmStack {
     /// # Errors
     /// The engine's of the machines.
     pub(super) async fn task_containers(&self) -> Result<Vec<TaskContainer>, StackError> {
-        let machines = self.machine_list().await?.unwrap_or_default();
-        let on_each = machines.iter().map(|machine| async move {
-            let endpoint = machine.engine()?;
-            let listing = self.containers_at(&endpoint, &machine.node, machine.zone.as_deref());
-            // One that does not answer is dead, frozen or cut off: what it runs serves nobody.
-            timeout(DESCRIBED_WITHIN, listing).await.ok()?.ok()
-        });
-        let mut all: Vec<TaskContainer> = join_all(on_each)
-            .await
-            .into_iter()
-            .flatten()
-            .flatten()
-            .collect();
-        all.sort_by_cached_key(|t| t.container.precedence());
-        Ok(all)
+        // A machine that does not answer is dead, frozen or cut off: what it runs serves nobody.
+        Ok(self.task_listing().await?.containers)
     }
 
     /// The machines that run and do not say what runs on them.
@@ -177,14 +175,33 @@ impl SwarmStack {
     /// # Errors
     /// The engine's of the machines.
     pub(super) async fn unasked(&self) -> Result<Vec<ComponentId>, StackError> {
+        Ok(self.task_listing().await?.unasked)
+    }
+
+    /// What every machine says that it runs, and which say nothing: one look.
+    ///
+    /// # Errors
+    /// The engine's of the machines.
+    pub(super) async fn task_listing(&self) -> Result<TaskListing, StackError> {
         let machines = self.machine_list().await?.unwrap_or_default();
-        let asked = machines.iter().map(|machine| async move {
+        let on_each = machines.iter().map(|machine| async move {
             let endpoint = machine.engine()?;
-            let listing = self.containers_at(&endpoint, &machine.node, None);
-            let listed = timeout(DESCRIBED_WITHIN, listing).await;
-            (!matches!(listed, Ok(Ok(_)))).then(|| machine.node.clone())
+            let listing = self.containers_at(&endpoint, &machine.node, machine.zone.as_deref());
+            timeout(DESCRIBED_WITHIN, listing).await.ok()?.ok()
         });
-        Ok(join_all(asked).await.into_iter().flatten().collect())
+        let mut told = TaskListing::default();
+        for (machine, listed) in machines.iter().zip(join_all(on_each).await) {
+            match (listed, machine.container.state) {
+                (Some(listed), _) => told.containers.extend(listed),
+                (None, RunState::Paused) => told.frozen.push(machine.node.clone()),
+                (None, RunState::Running) => told.unasked.push(machine.node.clone()),
+                // What it ran has ended with it.
+                (None, RunState::Exited | RunState::Restarting) => {}
+            }
+        }
+        told.containers
+            .sort_by_cached_key(|t| t.container.precedence());
+        Ok(told)
     }
 
     async fn containers_at(

@@ -48,7 +48,11 @@ impl SwarmStack {
             Undo::Exec { component, run } => {
                 let run = run.iter().map(|w| text(w, secrets, "exec.undo"));
                 let run: Vec<String> = run.collect::<Result<_, StackError>>()?;
-                self.exec(component, &run, None).await
+                match self.exec(component, &run, None).await {
+                    // What was changed in it went with it.
+                    Err(_) if matches!(self.has_let_go(component).await, Ok(true)) => Ok(()),
+                    done => done,
+                }
             }
             Undo::Connected { .. }
             | Undo::Reachable { .. }
@@ -100,7 +104,7 @@ impl SwarmStack {
                     }
                 })
             }
-            Undo::Running { component, .. } => Ok(self.runs(component).await?),
+            Undo::Running { component, .. } => self.runs(component).await,
             Undo::Unpaused { component } => {
                 // The cluster may have put another in its place, on another machine.
                 if let Some(unasked) = self.unasked().await?.first() {
@@ -108,7 +112,7 @@ impl SwarmStack {
                         "{unasked} does not say whether a task of {component} is frozen there"
                     )));
                 }
-                Ok(self.runs(component).await?)
+                self.runs(component).await
             }
             Undo::Count { service, replicas } => self.has_replicas(service, *replicas).await,
             Undo::Replicas { service, .. } => match self.part(service) {
@@ -235,14 +239,24 @@ impl SwarmStack {
             return Ok(Verified::Holds);
         }
         let ended = of.iter().all(|t| t.container.state() == RunState::Exited);
-        if ended {
-            let wanted = self.wanted().await?;
-            let replicas = self.definition(&id.service).await?.replicas();
-            if is_given_up(id, &wanted, replicas) {
-                return Ok(Verified::Holds);
-            }
+        Ok(if ended && self.has_let_go(id).await? {
+            Verified::Holds
+        } else {
+            Verified::Not(format!("no task of {id} is healthy"))
+        })
+    }
+
+    /// Whether the managers have given a slot up and, by every machine's word, nothing of it is left.
+    async fn has_let_go(&self, id: &ComponentId) -> Result<bool, StackError> {
+        let wanted = self.wanted().await?;
+        let replicas = self.definition(&id.service).await?.replicas();
+        if !is_given_up(id, &wanted, replicas) {
+            return Ok(false);
         }
-        Ok(Verified::Not(format!("no task of {id} is healthy")))
+        let told = self.task_listing().await?;
+        let mut of = told.containers.iter().filter(|t| t.container.id == *id);
+        let ended = of.all(|t| t.container.state() == RunState::Exited);
+        Ok(ended && told.unasked.is_empty() && told.frozen.is_empty())
     }
 }
 
