@@ -22,13 +22,13 @@ services:
     image: firedrill-test/http:1
     ports: [ { target: 80, published: 8000, protocol: tcp, mode: host } ]
     stop_grace_period: 500ms
-    healthcheck: { test: [ "CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/" ], interval: 1s, timeout: 5s, retries: 3 }
+    healthcheck: { test: [ "CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/" ], interval: 500ms, timeout: 5s, retries: 3 }
     deploy:
       replicas: 2
       endpoint_mode: dnsrr
       placement: { constraints: [ "node.hostname != w2" ] }
-      restart_policy: { condition: any, delay: 1s }
-      update_config: { parallelism: 1, delay: 0s, monitor: 500ms }
+      restart_policy: { condition: any, delay: 0s }
+      update_config: { parallelism: 2, monitor: 500ms }
 networks: { default: { driver: overlay } }
 "#;
 
