@@ -1,5 +1,5 @@
 //! What the engines and the managers report: machines and what stands outside by the engine at hand, tasks by the engines of
-//! their own machines, nodes by the managers. Three voices, one stream.
+//! their own machines or, where those are out of reach, by the managers, nodes by the managers. Three voices, one stream.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};

@@ -40,7 +40,8 @@ use super::{
 };
 use crate::model::{Component, ComponentId, Injection, Label, NODE, StackEvent, SwarmSpec, Undo};
 
-/// A stack on a Swarm. Nothing is remembered between calls but connections: every call asks the engines.
+/// A stack on a Swarm. Nothing is remembered between calls but connections and the machines that this run has cut off: every
+/// call asks the engines.
 pub struct SwarmStack {
     spec: SwarmSpec,
     context: StackContext,
