@@ -86,6 +86,23 @@ fn grown(plan: &Plan) -> Script {
         .fold(script, |script, (at, event)| script.and(at, event))
 }
 
+/// The same on a platform whose undo of a scale is a number, and names nobody.
+fn by_number(script: Script) -> Script {
+    script.map_events(|e| {
+        if let Event::Owed {
+            step: Some(_),
+            undo,
+            ..
+        } = e
+        {
+            *undo = Undo::Count {
+                service: "backend".to_owned(),
+                replicas: 3,
+            };
+        }
+    })
+}
+
 fn judged(steps: &str, change: impl Fn(Script) -> Script) -> (Verdict, Vec<String>) {
     let plan = plan_with(steps, "availability: { at_least: 99% }");
     let j = judge(&plan, &change(grown(&plan)).recording());
@@ -185,22 +202,13 @@ fn who_was_there_is_no_newcomer_whatever_its_number() {
     // A cluster that chose who goes left 4 and 5 of five, and starts 2 and 3 anew.
     let renumbered = |s: Script, serves: bool| {
         let before: Vec<_> = [1, 4, 5].map(component).into();
-        let count = Undo::Count {
-            service: "backend".to_owned(),
-            replicas: 3,
-        };
-        let s = s.map_events(|e| match e {
+        let s = by_number(s).map_events(|e| match e {
             Event::Components(all) if all.len() == 3 => all.clone_from(&before),
             Event::Components(all) => {
                 for c in all {
                     c.health = Health::Healthy;
                 }
             }
-            Event::Owed {
-                step: Some(_),
-                undo,
-                ..
-            } => *undo = count.clone(),
             _ => {}
         });
         s.between(ZERO, i64::MAX, move |r| {
@@ -233,18 +241,8 @@ fn who_was_frozen_or_out_of_sight_before_does_not_stand_in_for_a_newcomer() {
     assert_eq!(judged(GROW, frozen), not_serving());
     // On a machine that was silent when the step began.
     let counted = |s: Script| {
-        s.map_components(ill).map_events(|e| match e {
+        by_number(s.map_components(ill)).map_events(|e| match e {
             Event::Components(all) if all.len() == 3 => drop(all.remove(1)),
-            Event::Owed {
-                step: Some(_),
-                undo,
-                ..
-            } => {
-                *undo = Undo::Count {
-                    service: "backend".to_owned(),
-                    replicas: 3,
-                }
-            }
             _ => {}
         })
     };
@@ -255,18 +253,8 @@ fn who_was_frozen_or_out_of_sight_before_does_not_stand_in_for_a_newcomer() {
 fn who_was_lost_just_before_and_stays_away_leaves_no_more_to_come() {
     // The machine of 2 died before the step, and nothing takes its place while the step lasts.
     let lost = |s: Script| {
-        let without = s.map_events(|e| match e {
+        let without = by_number(s).map_events(|e| match e {
             Event::Components(all) if all.len() > 3 => all.retain(|c| c.id != backend(2)),
-            Event::Owed {
-                step: Some(_),
-                undo,
-                ..
-            } => {
-                *undo = Undo::Count {
-                    service: "backend".to_owned(),
-                    replicas: 3,
-                }
-            }
             _ => {}
         });
         let left: Vec<_> = [1, 3].map(component).into();
