@@ -130,6 +130,7 @@ mod tests {
                     name: cluster.to_owned(),
                     env: BTreeMap::new(),
                     keep: true,
+                    base: None,
                 }),
                 manager: None,
                 outside: None,

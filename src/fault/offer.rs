@@ -137,6 +137,7 @@ mod tests {
                 name: "drill".to_owned(),
                 env: BTreeMap::new(),
                 keep: false,
+                base: None,
             }),
             manager: None,
             outside: None,

@@ -87,6 +87,9 @@ pub struct MachinesSpec {
     pub env: BTreeMap<String, Template>,
     /// They are left standing, whoever made them.
     pub keep: bool,
+    /// A stack file with what they have besides the runs' stacks, deployed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
 }
 
 /// How a manager is reached.

@@ -275,6 +275,7 @@ mod tests {
             name: "drill".to_owned(),
             env: BTreeMap::new(),
             keep,
+            base: None,
         };
         assert_eq!(left(Some(machines(true))), [3], "they are kept");
         assert_eq!(left(None), [3], "they were there before");

@@ -141,11 +141,19 @@ impl Checker<'_> {
             self.read_services(written.file.at, read);
         }
         let env = self.env(written.env.as_ref(), Place::Stack);
+        let base = written.base.as_ref().map(|base| {
+            let file =
+                folder(self.inputs.path).join(self.fixed(base, "the path of the base's file")?);
+            let read = compose_file::services(&file, compose_file::Kind::Swarm);
+            self.read_services(base.at, read);
+            Some(file)
+        });
         Some(MachinesSpec {
             file: file?,
             name: name?,
             env,
             keep: written.keep.unwrap_or(false),
+            base: required(base)?,
         })
     }
 

@@ -40,6 +40,9 @@ pub(in crate::scenario) struct Cluster {
     pub(in crate::scenario) env: Option<Named<At<Text>>>,
     /// Leave the machines standing for later runs, whoever made them: false unless set.
     pub(in crate::scenario) keep: Option<bool>,
+    /// A stack file with what the machines have besides the runs' stacks, as networks that these share: deployed once, and again
+    /// where it has changed. None of its services is a target. Relative to the scenario's folder.
+    pub(in crate::scenario) base: Option<At<String>>,
 }
 
 /// How a manager is reached: by its address, or by a Docker context.

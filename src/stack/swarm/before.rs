@@ -3,7 +3,7 @@
 //! It is kept on the cluster itself, as a config of the run's stack: an undo names the config and holds no value, for an
 //! environment may hold secrets. The config goes when the stack does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,9 +14,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::SwarmStack;
+use super::claim::config_labels;
 use super::definition::{Definition, container_of};
 use super::engines::words;
-use super::services::NAMESPACE;
 use super::update::{Change, Ended, failed, unsettled};
 use crate::model::Undo;
 use crate::stack::{StackError, Verified};
@@ -103,7 +103,7 @@ impl SwarmStack {
         let docker = self.leader_through(call).await?;
         let made = docker.create_config(ConfigSpec {
             name: Some(config.clone()),
-            labels: Some(HashMap::from([(NAMESPACE.to_owned(), self.name.clone())])),
+            labels: Some(config_labels(&self.name)),
             data: Some(STANDARD.encode(text)),
             templating: None,
         });

@@ -28,7 +28,7 @@ impl SwarmStack {
         let docker = self.leader_through(call).await?;
         let made = docker.create_config(ConfigSpec {
             name: Some(CLAIM.to_owned()),
-            labels: Some(HashMap::from([(NAMESPACE.to_owned(), self.name.clone())])),
+            labels: Some(config_labels(&self.name)),
             // Swarm takes none without data.
             data: Some(STANDARD.encode(&self.context.run)),
             templating: None,
@@ -81,4 +81,9 @@ impl SwarmStack {
             }),
         }
     }
+}
+
+/// What a config bears that goes when this stack does.
+pub(super) fn config_labels(stack: &str) -> HashMap<String, String> {
+    HashMap::from([(NAMESPACE.to_owned(), stack.to_owned())])
 }

@@ -54,12 +54,16 @@ impl SwarmStack {
         Err(not_up("deploy", &said(&output)))
     }
 
-    /// The images that a stack file names, as `docker stack deploy` would read it. Compose knows other fields, and reads a
-    /// `.env` beside the file: it is asked only where the command line is older than `docker stack config` (23).
+    /// The images that a stack file names, as `docker stack deploy` would read it, and how it reads the whole. Compose knows
+    /// other fields, and reads a `.env` beside the file: it is asked, for the images alone, only where the command line is
+    /// older than `docker stack config` (23).
     ///
     /// # Errors
     /// As [`SwarmStack::deploy`]; Compose's.
-    pub(super) async fn images_of(&self, file: &Path) -> Result<BTreeSet<String>, StackError> {
+    pub(super) async fn images_of(
+        &self,
+        file: &Path,
+    ) -> Result<(BTreeSet<String>, Option<Value>), StackError> {
         let files = [file.to_owned()];
         let output = self.docker_stack(&["config"], &files, None).await?;
         if !output.status.success() {
@@ -67,7 +71,8 @@ impl SwarmStack {
             // It knows no `config`, and prints what there is instead.
             if said.contains(ITS_HELP) {
                 let machines = self.machines("read the stack file")?;
-                return machines.project().images_of(file, &self.spec.env).await;
+                let images = machines.project().images_of(file, &self.spec.env).await?;
+                return Ok((images, None));
             }
             return Err(not_up("config", &said));
         }
@@ -76,7 +81,7 @@ impl SwarmStack {
         let services = config.get("services").and_then(Value::as_object);
         let images = services.into_iter().flat_map(serde_json::Map::values);
         let images = images.filter_map(|service| service.get("image")?.as_str());
-        Ok(images.map(str::to_owned).collect())
+        Ok((images.map(str::to_owned).collect(), Some(config)))
     }
 
     /// How `docker stack WORDS -c FILE…` ended; `on` is the manager it goes to, and the stack's name.

@@ -9,18 +9,26 @@ use bollard::errors::Error;
 use bollard::models::TaskState;
 use bollard::query_parameters::{
     ListConfigsOptionsBuilder, ListNetworksOptionsBuilder, ListSecretsOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveVolumeOptions, StopContainerOptionsBuilder,
 };
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
 
 use super::SwarmStack;
 use super::claim::CLAIM;
 use super::engines::words;
 use super::services::NAMESPACE;
+use crate::model::RunState;
 use crate::stack::docker::{skew_ns, status, wall_ns};
 use crate::stack::{OwnedThing, Stack, StackError};
 
-/// How long the tasks may take to end: longer than any grace of a service that is worth waiting for.
+/// How long the tasks may take to end, where nobody but the cluster can end them: longer than any grace of a service that is
+/// worth waiting for.
 const ENDED_WITHIN: Duration = Duration::from_secs(120);
+/// Seconds that tasks get to end by themselves when their stack is taken away, as a Compose project's containers do.
+const GRACE_S: i32 = 3;
+/// How long a machine may take to list its volumes.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -165,7 +173,11 @@ impl SwarmStack {
         })
     }
 
-    async fn remove_deployed(&self) -> Result<(), StackError> {
+    /// Removes the stack, waits until nothing of it is left, and gives the cluster back where this run has it.
+    ///
+    /// # Errors
+    /// The managers'; [`StackError::Call`] with what is there still.
+    pub(super) async fn remove_deployed(&self) -> Result<(), StackError> {
         let deadline = Instant::now() + ENDED_WITHIN;
         loop {
             let things = self.what_is_deployed().await?;
@@ -176,6 +188,9 @@ impl SwarmStack {
             if last.is_none() {
                 // What ends is no longer listed, but still holds its ports and its memory.
                 last = self.still_running().await;
+            }
+            if last.is_none() {
+                last = self.volumes_left().await;
             }
             if last.is_none() {
                 // An engine takes a network's end on hand, and lists it until it is through.
@@ -198,8 +213,9 @@ impl SwarmStack {
         }
     }
 
-    /// The first container of a task that has not ended, in words, or why that cannot be told. One out of reach counts as
-    /// ended.
+    /// Ends what still runs of the services that are gone, and gives the first of it, in words, or why that cannot be told. The
+    /// cluster would end it, too, but 2 s later: it gives its gossip that time to take a task's address away before it tells
+    /// the task. One out of reach counts as ended.
     async fn still_running(&self) -> Option<String> {
         if self.machines.is_none() {
             return self.still_ending().await;
@@ -210,11 +226,63 @@ impl SwarmStack {
         };
         let alive = all
             .iter()
-            .find(|t| t.container.state() != crate::model::RunState::Exited)?;
-        Some(format!(
-            "{} on {} still ends",
-            alive.container.id, alive.node
-        ))
+            .filter(|t| t.container.state() != RunState::Exited);
+        let ends = join_all(alive.map(|task| async move {
+            let grace = StopContainerOptionsBuilder::default().t(GRACE_S).build();
+            let done = task
+                .docker
+                .stop_container(task.container.handle(), Some(grace));
+            match done.await {
+                Ok(()) => None,
+                // It has ended meanwhile.
+                Err(e) if matches!(status(&e), Some(304 | 404)) => None,
+                Err(e) => Some(format!(
+                    "{} on {} still runs: {}",
+                    task.container.id,
+                    task.node,
+                    words(&e)
+                )),
+            }
+        }));
+        ends.await.into_iter().flatten().next()
+    }
+
+    /// Removes the volumes that the stack's tasks had on the machines within reach, and gives the first that is still there,
+    /// in words.
+    async fn volumes_left(&self) -> Option<String> {
+        let machines = match self.machine_list().await {
+            Ok(machines) => machines.unwrap_or_default(),
+            Err(e) => return Some(e.to_string()),
+        };
+        let on_each = machines.iter().map(|machine| async move {
+            let docker = self.engines.reach(&machine.engine()?).await.ok()?;
+            let label = format!("{NAMESPACE}={}", self.name);
+            let filters = HashMap::from([("label", vec![label])]);
+            let options = ListVolumesOptionsBuilder::default()
+                .filters(&filters)
+                .build();
+            // A machine that does not answer is away.
+            let asked = timeout(ANSWERED_WITHIN, docker.list_volumes(Some(options)));
+            let listed = asked.await.ok()?.ok()?.volumes.unwrap_or_default();
+            let mut last = None;
+            for volume in listed {
+                let done = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>);
+                match done.await {
+                    Ok(()) => {}
+                    Err(e) if status(&e) == Some(404) => {}
+                    Err(e) => {
+                        last = Some(format!(
+                            "volume {} on {}: {}",
+                            volume.name,
+                            machine.node,
+                            words(&e)
+                        ));
+                    }
+                }
+            }
+            last
+        });
+        join_all(on_each).await.into_iter().flatten().next()
     }
 
     /// The same by the managers, for machines that are out of reach: tasks of services that are gone are listed until they have

@@ -28,9 +28,17 @@ const STUCK: Duration = Duration::from_secs(20);
 /// A part of what was saved; `None`: that was all.
 type Piece = io::Result<Option<Bytes>>;
 
+/// What bringing images came to.
+pub(super) struct Brought {
+    /// How many machines got any.
+    pub(super) machines: usize,
+    /// The ids of all that the machines are to have, as far as the engine at hand has them.
+    pub(super) ids: BTreeMap<String, Option<String>>,
+}
+
 impl SwarmStack {
     /// Gives every machine the images that the stack file and the scenario name, where the engine at hand has them and
-    /// the machine has not. Gives how many machines got any.
+    /// the machine has not.
     ///
     /// # Errors
     /// The engines'; [`StackError::NotUp`] with the images that neither has.
@@ -38,7 +46,7 @@ impl SwarmStack {
         &self,
         machines: &[Machine],
         named: BTreeSet<String>,
-    ) -> Result<usize, StackError> {
+    ) -> Result<Brought, StackError> {
         let outer = self.machines("bring images")?.engine().await?;
         let mut wanted = named;
         let values = Surroundings::of(&self.context);
@@ -70,7 +78,13 @@ impl SwarmStack {
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
-        Ok(alike.values().map(Vec::len).sum())
+        Ok(Brought {
+            machines: alike.values().map(Vec::len).sum(),
+            ids: ids
+                .into_iter()
+                .map(|(image, id)| (image.clone(), id))
+                .collect(),
+        })
     }
 
     /// Which of the images a machine has not, or has otherwise; and a connection to its engine.

@@ -5,6 +5,7 @@
 //! all three go by names that do not meet; a machine is `node/N`, the Nth by its name.
 
 mod addresses;
+mod base;
 mod before;
 mod claim;
 mod cluster;
@@ -40,6 +41,9 @@ use super::{
 };
 use crate::model::{Component, ComponentId, Injection, Label, NODE, StackEvent, SwarmSpec, Undo};
 
+/// What the name of every stack begins with that firedrill deploys.
+const OWN: &str = "fd-";
+
 /// A stack on a Swarm. Nothing is remembered between calls but connections and the machines that this run has cut off: every
 /// call asks the engines.
 pub struct SwarmStack {
@@ -69,7 +73,7 @@ impl SwarmStack {
         let outside = spec.outside.clone();
         let outside = outside.map(|outside| ComposeStack::new(outside, context.clone()));
         Self {
-            name: format!("fd-{}", super::compose::project_name(&context.run)),
+            name: format!("{OWN}{}", super::compose::project_name(&context.run)),
             engines: Engines::default(),
             cut: Cut::default(),
             machines,

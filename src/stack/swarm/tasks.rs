@@ -11,10 +11,11 @@ use bollard::query_parameters::{
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::timeout;
 
-use super::SwarmStack;
+use super::base::BASE;
 use super::engines::words;
 use super::nodes::ClusterNode;
 use super::services::NAMESPACE;
+use super::{OWN, SwarmStack};
 use crate::model::{Component, ComponentId, Health, Label, Place, RunState};
 use crate::stack::StackError;
 use crate::stack::docker::{Container, Endpoint, TOLD_WITHIN, oldest_event, status, wall_ns};
@@ -246,6 +247,32 @@ impl SwarmStack {
             })
         });
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
+    }
+
+    /// Whether a machine within reach still has a container of a task that has ended, of another run's stack. What the machines
+    /// have besides keeps such containers for as long as it likes.
+    pub(super) async fn remains(&self) -> bool {
+        let Ok(machines) = self.machine_list().await else {
+            return false;
+        };
+        let machines = machines.unwrap_or_default();
+        let on_each = machines.iter().map(|machine| async move {
+            let docker = self.engines.reach(&machine.engine()?).await.ok()?;
+            let filters = HashMap::from([
+                ("label", vec![NAMESPACE]),
+                ("status", vec!["exited", "dead", "removing"]),
+            ]);
+            let options = ListContainersOptionsBuilder::default()
+                .all(true)
+                .filters(&filters)
+                .build();
+            let listed = timeout(DESCRIBED_WITHIN, docker.list_containers(Some(options)));
+            let listed = listed.await.ok()?.ok()?;
+            let stack = |labels: &HashMap<String, String>| labels.get(NAMESPACE).cloned();
+            let mut stacks = listed.iter().filter_map(|c| stack(c.labels.as_ref()?));
+            Some(stacks.any(|stack| stack.starts_with(OWN) && stack != BASE && stack != self.name))
+        });
+        join_all(on_each).await.into_iter().flatten().any(|any| any)
     }
 
     /// The container that fills a slot now.

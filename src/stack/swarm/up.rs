@@ -1,50 +1,120 @@
 //! Standing the stack up: the machines, the Swarm, the images, the services, and what stands outside.
 
-use tokio::time::Instant;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use super::SwarmStack;
 use super::deploy::there;
+use super::machines::Machines;
 use crate::model::Ready;
 use crate::stack::ready::Prober;
 use crate::stack::{Resolve, Stack, StackError, Standing, Surroundings};
 
 /// Patience where the scenario sets none.
-const DEFAULT_WITHIN: std::time::Duration = std::time::Duration::from_secs(180);
+const DEFAULT_WITHIN: Duration = Duration::from_secs(180);
 
-/// What the cluster gets before that which stands outside is started, too. Its nodes learn of new networks from one another;
-/// on few cores that are busy with something else an answer is lost now and then, and is waited for for 30 s.
-const HEAD_START: std::time::Duration = std::time::Duration::from_secs(8);
+/// What that which stands outside gets before the stack is deployed, too, where machines join new networks then: on few cores
+/// that are busy with something else an answer of theirs is lost now and then, and is waited for for 30 s.
+const HEAD_START: Duration = Duration::from_secs(8);
+
+/// How long the machines may take to let go of what the run before deployed.
+const LET_GO_WITHIN: Duration = Duration::from_secs(20);
+/// Time between two looks.
+const POLL: Duration = Duration::from_millis(250);
 
 impl SwarmStack {
     pub(super) async fn stand_up(&self) -> Result<Standing, StackError> {
         // Before any machine is made for it.
         let file = there(&self.spec.file)?;
         let mut standing = Standing::default();
+        let mut alone = HEAD_START;
         if let Some(machines) = &self.machines {
-            let images = self.images_of(&file).await?;
-            standing.notes.extend(machines.up().await?.notes);
-            let all = machines.list().await?;
-            self.form(&all).await?;
-            self.claim().await?;
-            let brought = self.bring_images(&all, images).await?;
-            if brought > 0 {
-                standing
-                    .notes
-                    .push(format!("brought images to {brought} machines"));
+            let base = self.spec.machines.as_ref().and_then(|m| m.base.as_deref());
+            if base.is_some() {
+                alone = Duration::ZERO;
             }
+            self.on_machines(machines, &file, base, &mut standing)
+                .await?;
         } else {
             self.claim().await?;
         }
         standing.notes.extend(self.heartbeat_note().await);
-        let manager = self.leading_endpoint().await?;
-        self.deploy(&[file], &manager).await?;
-        if let Some(outside) = &self.outside {
-            // Either may need the other to become healthy, so neither is waited for in full.
-            let _later = self.converged(None, HEAD_START).await;
-            standing.notes.extend(outside.up().await?.notes);
+        match &self.outside {
+            Some(outside) => {
+                let outside = outside.up();
+                tokio::pin!(outside);
+                // Either may need the other to become healthy, so it is not waited for in full.
+                let stands = timeout(alone, &mut outside).await;
+                let outside = async {
+                    match stands {
+                        Ok(stands) => stands,
+                        Err(_) => outside.await,
+                    }
+                };
+                let (outside, ()) = tokio::try_join!(outside, self.deploy_anew(&file))?;
+                standing.notes.extend(outside.notes);
+            }
+            None => self.deploy_anew(&file).await?,
         }
         self.wait_until_ready(self.spec.ready.as_ref()).await?;
         Ok(standing)
+    }
+
+    /// Stands the machines up, makes a Swarm of them, takes it for this run, and gives them images and what they have besides.
+    async fn on_machines(
+        &self,
+        machines: &Machines,
+        file: &Path,
+        base: Option<&Path>,
+        standing: &mut Standing,
+    ) -> Result<(), StackError> {
+        let (mut images, _) = self.images_of(file).await?;
+        let base = match base {
+            Some(base) => {
+                let base = there(base)?;
+                let (of_base, config) = self.images_of(&base).await?;
+                images.extend(of_base.iter().cloned());
+                Some((base, of_base, config))
+            }
+            None => None,
+        };
+        standing.notes.extend(machines.up().await?.notes);
+        let all = machines.list().await?;
+        self.form(&all).await?;
+        self.claim().await?;
+        let mut brought = self.bring_images(&all, images).await?;
+        if brought.machines > 0 {
+            let count = brought.machines;
+            standing
+                .notes
+                .push(format!("brought images to {count} machines"));
+        }
+        if let Some((base, of_base, config)) = base {
+            brought.ids.retain(|image, _| of_base.contains(image));
+            standing
+                .notes
+                .extend(self.lay_base(&base, config, &brought.ids).await?);
+        }
+        Ok(())
+    }
+
+    async fn deploy_anew(&self, file: &Path) -> Result<(), StackError> {
+        self.let_go().await;
+        let manager = self.leading_endpoint().await?;
+        self.deploy(&[file.to_owned()], &manager).await
+    }
+
+    /// Waits until the machines have cleared away what a run before deployed: its tasks have ended, but while their engines
+    /// hold its networks, a new one of the same number cannot be made there. What stays for longer is no reason not to try.
+    async fn let_go(&self) {
+        let cleared = async {
+            while self.remains().await {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let _cleared = timeout(LET_GO_WITHIN, cleared).await;
     }
 
     /// Waits for every task, then for the scenario's own question.

@@ -43,6 +43,7 @@ impl InPart {
                 name,
                 env: BTreeMap::new(),
                 keep: true,
+                base: None,
             }),
             manager: None,
             outside: None,

@@ -61,6 +61,7 @@ impl Cluster {
                     .map(|(k, v)| (k.to_owned(), Template::literal(v)))
                     .into(),
                 keep: false,
+                base: None,
             }),
             manager: None,
             outside: None,

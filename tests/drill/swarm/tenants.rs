@@ -50,6 +50,7 @@ fn spec() -> SwarmSpec {
             name: "drill".to_owned(),
             env: BTreeMap::new(),
             keep: true,
+            base: Some(root.join("stack/swarm/base.yml")),
         }),
         manager: None,
         outside: None,

@@ -55,6 +55,7 @@ fn spec(bench: &Bench, manager: Option<ManagerSpec>) -> StackSpec {
         name: "drill".to_owned(),
         env: BTreeMap::new(),
         keep: true,
+        base: None,
     };
     StackSpec::Swarm(Box::new(SwarmSpec {
         file: bench.folder.path().join("docker-compose.yml"),
@@ -136,6 +137,26 @@ impl Guarded {
         assert!(made.status.success(), "{made:?}");
         settings
     }
+}
+
+/// Where a machine of the cluster is.
+fn address(machine: &str) -> String {
+    let service = format!("label=com.docker.compose.service={machine}");
+    let project = "label=com.docker.compose.project=fd-cluster-drill";
+    let id = docker(&["ps", "-q", "--filter", project, "--filter", &service]).unwrap();
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    docker(&["inspect", "--format", address, &id]).unwrap()
+}
+
+/// The volumes of stacks, on all machines.
+fn volumes() -> Vec<String> {
+    let on_each = ["m1", "m2", "m3", "w1", "w2"].map(|machine| {
+        let engine = format!("tcp://{}:2375", address(machine));
+        let label = "label=com.docker.stack.namespace";
+        docker(&["-H", &engine, "volume", "ls", "-q", "--filter", label]).unwrap()
+    });
+    let names = on_each.iter().flat_map(|said| said.lines());
+    names.map(str::to_owned).collect()
 }
 
 /// By service, how many replicas of each image.
@@ -268,24 +289,21 @@ async fn a_swarm_that_is_there_is_changed_and_put_back_by_its_manager() {
     };
     super::built();
     fs::write(bench.folder.path().join("change.yml"), CHANGE).unwrap();
-    // Brings the images to the machines, which stay.
+    // Brings the images to the machines, which stay; what the stack had there does not.
+    let file = bench.folder.path().join("docker-compose.yml");
+    let grace = "stop_grace_period: 2s";
+    let with_data = FILE.replace(grace, &format!("{grace}\n    volumes: [ \"data:/data\" ]"));
+    fs::write(&file, format!("{with_data}volumes: {{ data: {{}} }}\n")).unwrap();
     let making = open(&spec(&bench, None), bench.context()).unwrap();
     let made = making.up().await;
+    let had = volumes();
     making.down().await.unwrap();
     made.unwrap();
+    assert_eq!(had.len(), 2, "one for each replica: {had:?}");
+    assert_eq!(volumes(), [""; 0]);
+    fs::write(&file, FILE).unwrap();
 
-    let labels = "label=com.docker.compose.project=fd-cluster-drill";
-    let m1 = [
-        "ps",
-        "-q",
-        "--filter",
-        labels,
-        "--filter",
-        "label=com.docker.compose.service=m1",
-    ];
-    let m1 = docker(&m1).unwrap();
-    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let address = docker(&["inspect", "--format", address, &m1]).unwrap();
+    let address = address("m1");
     let there = |manager| spec(&bench, Some(manager));
     let plain = there(ManagerSpec::At {
         address: format!("tcp://{address}:2375"),
