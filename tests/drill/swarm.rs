@@ -4,6 +4,7 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod base;
 mod in_part;
 mod promises;
 mod tenants;
@@ -11,6 +12,8 @@ mod there_already;
 
 use std::path::Path;
 use std::process::Command;
+
+use crate::compose::engine::docker;
 
 /// The images of the reference stacks, made unless they are there.
 fn built() {
@@ -23,4 +26,14 @@ fn built() {
         "{}",
         String::from_utf8_lossy(&built.stderr)
     );
+}
+
+/// Where the engine of a machine of the cluster listens that the bundled drills keep.
+fn engine_of(machine: &str) -> Result<String, String> {
+    let service = format!("label=com.docker.compose.service={machine}");
+    let project = "label=com.docker.compose.project=fd-cluster-drill";
+    let id = docker(&["ps", "-q", "--filter", project, "--filter", &service])?;
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = docker(&["inspect", "--format", address, &id])?;
+    Ok(format!("tcp://{address}:2375"))
 }

@@ -52,21 +52,48 @@ impl SwarmStack {
                 source,
             })?),
         };
+        let count = config.get("services").and_then(Value::as_object);
+        let count = count.map(serde_json::Map::len);
         let made_of = json!({ "file": config, "images": images }).to_string();
-        if base.is_made_of(&made_of).await? {
-            base.converged(None, WITHIN).await?;
+        let is_whole = async || {
+            let there = base.services().await?.len();
+            Ok::<_, StackError>(there > 0 && count.is_none_or(|count| count == there))
+        };
+        if base.is_made_of(&made_of).await?
+            && is_whole().await?
+            && base.converged(None, WITHIN).await.is_ok()
+        {
             return Ok(None);
         }
-        // Networks that are there are not changed by a deployment.
+        // First, so that nothing speaks for what is half gone. Networks that are there are not changed by a deployment, so all of
+        // it goes.
+        base.forget_made_of().await?;
         base.remove_deployed().await?;
+        self.let_go(&[]).await?;
         let manager = self.leading_endpoint().await?;
         base.deploy(&[file.to_owned()], &manager).await?;
-        base.converged(None, WITHIN).await?;
+        let ready = base.converged(None, WITHIN).await;
+        ready.map_err(|e| StackError::NotUp {
+            why: format!(
+                "what the machines have besides ({}, deployed as {BASE}) does not run: {e}",
+                file.display()
+            ),
+        })?;
         base.keep_made_of(&made_of).await?;
         Ok(Some(format!(
             "deployed {} on the cluster, as {BASE}; it stays as long as the machines",
             file.display()
         )))
+    }
+
+    async fn forget_made_of(&self) -> Result<(), StackError> {
+        let call = "forget what is deployed on the cluster";
+        let docker = self.leader_through(call).await?;
+        match docker.delete_config(MADE_OF).await {
+            Ok(()) => Ok(()),
+            Err(e) if status(&e) == Some(404) => Ok(()),
+            Err(e) => Err(failed(call, words(&e))),
+        }
     }
 
     async fn is_made_of(&self, made_of: &str) -> Result<bool, StackError> {

@@ -19,7 +19,7 @@ use super::claim::CLAIM;
 use super::engines::words;
 use super::services::NAMESPACE;
 use crate::model::RunState;
-use crate::stack::docker::{skew_ns, status, wall_ns};
+use crate::stack::docker::{Endpoint, skew_ns, status, wall_ns};
 use crate::stack::{OwnedThing, Stack, StackError};
 
 /// How long the tasks may take to end, where nobody but the cluster can end them: longer than any grace of a service that is
@@ -27,8 +27,10 @@ use crate::stack::{OwnedThing, Stack, StackError};
 const ENDED_WITHIN: Duration = Duration::from_secs(120);
 /// Seconds that tasks get to end by themselves when their stack is taken away, as a Compose project's containers do.
 const GRACE_S: i32 = 3;
-/// How long a machine may take to list its volumes.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How long an engine may take to end one, that grace included.
+const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+/// How long an engine may take to remove the volumes of a stack.
+const VOLUMES_WITHIN: Duration = Duration::from_secs(15);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -232,57 +234,58 @@ impl SwarmStack {
             let done = task
                 .docker
                 .stop_container(task.container.handle(), Some(grace));
-            match done.await {
-                Ok(()) => None,
+            let why = match timeout(STOPPED_WITHIN, done).await {
+                Ok(Ok(())) => return None,
                 // It has ended meanwhile.
-                Err(e) if matches!(status(&e), Some(304 | 404)) => None,
-                Err(e) => Some(format!(
-                    "{} on {} still runs: {}",
-                    task.container.id,
-                    task.node,
-                    words(&e)
-                )),
-            }
+                Ok(Err(e)) if matches!(status(&e), Some(304 | 404)) => return None,
+                Ok(Err(e)) => words(&e),
+                Err(_) => format!("its engine did not end it within {STOPPED_WITHIN:?}"),
+            };
+            let (id, node) = (&task.container.id, &task.node);
+            Some(format!("{id} on {node} still runs: {why}"))
         }));
         ends.await.into_iter().flatten().next()
     }
 
-    /// Removes the volumes that the stack's tasks had on the machines within reach, and gives the first that is still there,
-    /// in words.
+    /// Removes the volumes that the stack's tasks had on machines that run, and gives the first that is still there, or why
+    /// that cannot be told, in words.
     async fn volumes_left(&self) -> Option<String> {
         let machines = match self.machine_list().await {
             Ok(machines) => machines.unwrap_or_default(),
             Err(e) => return Some(e.to_string()),
         };
         let on_each = machines.iter().map(|machine| async move {
-            let docker = self.engines.reach(&machine.engine()?).await.ok()?;
-            let label = format!("{NAMESPACE}={}", self.name);
-            let filters = HashMap::from([("label", vec![label])]);
-            let options = ListVolumesOptionsBuilder::default()
-                .filters(&filters)
-                .build();
-            // A machine that does not answer is away.
-            let asked = timeout(ANSWERED_WITHIN, docker.list_volumes(Some(options)));
-            let listed = asked.await.ok()?.ok()?.volumes.unwrap_or_default();
-            let mut last = None;
-            for volume in listed {
-                let done = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>);
-                match done.await {
-                    Ok(()) => {}
-                    Err(e) if status(&e) == Some(404) => {}
-                    Err(e) => {
-                        last = Some(format!(
-                            "volume {} on {}: {}",
-                            volume.name,
-                            machine.node,
-                            words(&e)
-                        ));
-                    }
-                }
-            }
-            last
+            let endpoint = machine.engine()?;
+            let removed = timeout(VOLUMES_WITHIN, self.remove_volumes(&endpoint)).await;
+            let why = match removed {
+                Ok(Ok(())) => return None,
+                Ok(Err(why)) => why,
+                Err(_) => format!("no answer within {VOLUMES_WITHIN:?}"),
+            };
+            Some(format!("volumes on {}: {why}", machine.node))
         });
         join_all(on_each).await.into_iter().flatten().next()
+    }
+
+    async fn remove_volumes(&self, endpoint: &Endpoint) -> Result<(), String> {
+        let docker = self.engines.reach(endpoint).await;
+        let docker = docker.map_err(|e| e.to_string())?;
+        let label = format!("{NAMESPACE}={}", self.name);
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listed = docker.list_volumes(Some(options)).await;
+        let listed = listed.map_err(|e| words(&e))?.volumes.unwrap_or_default();
+        for volume in listed {
+            let done = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>);
+            match done.await {
+                Ok(()) => {}
+                Err(e) if status(&e) == Some(404) => {}
+                Err(e) => return Err(format!("{}: {}", volume.name, words(&e))),
+            }
+        }
+        Ok(())
     }
 
     /// The same by the managers, for machines that are out of reach: tasks of services that are gone are listed until they have

@@ -4,14 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bollard::Docker;
-use bollard::models::{Task, TaskState};
+use bollard::models::{ContainerSummaryStateEnum, Task, TaskState};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListTasksOptionsBuilder,
 };
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::timeout;
 
-use super::base::BASE;
 use super::engines::words;
 use super::nodes::ClusterNode;
 use super::services::NAMESPACE;
@@ -34,6 +33,13 @@ pub(super) struct TaskContainer {
     /// The machine.
     pub(super) node: ComponentId,
     zone: Option<String>,
+}
+
+/// A container that a stack left on a machine.
+pub(super) struct LeftThere {
+    pub(super) name: String,
+    pub(super) node: ComponentId,
+    pub(super) runs: bool,
 }
 
 /// What the machines say of the stack's tasks.
@@ -249,30 +255,48 @@ impl SwarmStack {
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
-    /// Whether a machine within reach still has a container of a task that has ended, of another run's stack. What the machines
-    /// have besides keeps such containers for as long as it likes.
-    pub(super) async fn remains(&self) -> bool {
-        let Ok(machines) = self.machine_list().await else {
-            return false;
-        };
-        let machines = machines.unwrap_or_default();
+    /// A container of a task on a machine within reach that is of another stack of firedrill's, none of these: one that runs
+    /// before others.
+    ///
+    /// # Errors
+    /// The engine's of the machines.
+    pub(super) async fn left_by_others(
+        &self,
+        but: &[&str],
+    ) -> Result<Option<LeftThere>, StackError> {
+        let machines = self.machine_list().await?.unwrap_or_default();
         let on_each = machines.iter().map(|machine| async move {
             let docker = self.engines.reach(&machine.engine()?).await.ok()?;
-            let filters = HashMap::from([
-                ("label", vec![NAMESPACE]),
-                ("status", vec!["exited", "dead", "removing"]),
-            ]);
+            let filters = HashMap::from([("label", vec![NAMESPACE])]);
             let options = ListContainersOptionsBuilder::default()
                 .all(true)
                 .filters(&filters)
                 .build();
             let listed = timeout(DESCRIBED_WITHIN, docker.list_containers(Some(options)));
             let listed = listed.await.ok()?.ok()?;
-            let stack = |labels: &HashMap<String, String>| labels.get(NAMESPACE).cloned();
-            let mut stacks = listed.iter().filter_map(|c| stack(c.labels.as_ref()?));
-            Some(stacks.any(|stack| stack.starts_with(OWN) && stack != BASE && stack != self.name))
+            let others = listed.into_iter().filter(|container| {
+                let labels = container.labels.as_ref();
+                let stack = labels.and_then(|labels| labels.get(NAMESPACE));
+                stack.is_some_and(|stack| {
+                    stack.starts_with(OWN) && *stack != self.name && !but.contains(&stack.as_str())
+                })
+            });
+            let left = others.map(|container| LeftThere {
+                runs: matches!(
+                    container.state,
+                    Some(
+                        ContainerSummaryStateEnum::RUNNING
+                            | ContainerSummaryStateEnum::PAUSED
+                            | ContainerSummaryStateEnum::RESTARTING
+                    )
+                ),
+                name: container.names.unwrap_or_default().join(", "),
+                node: machine.node.clone(),
+            });
+            Some(left.collect::<Vec<_>>())
         });
-        join_all(on_each).await.into_iter().flatten().any(|any| any)
+        let all = join_all(on_each).await.into_iter().flatten().flatten();
+        Ok(all.max_by_key(|left| left.runs))
     }
 
     /// The container that fills a slot now.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::SwarmStack;
+use super::base::BASE;
 use super::deploy::there;
 use super::machines::Machines;
 use crate::model::Ready;
@@ -101,20 +102,33 @@ impl SwarmStack {
     }
 
     async fn deploy_anew(&self, file: &Path) -> Result<(), StackError> {
-        self.let_go().await;
+        self.let_go(&[BASE]).await?;
         let manager = self.leading_endpoint().await?;
         self.deploy(&[file.to_owned()], &manager).await
     }
 
-    /// Waits until the machines have cleared away what a run before deployed: its tasks have ended, but while their engines
-    /// hold its networks, a new one of the same number cannot be made there. What stays for longer is no reason not to try.
-    async fn let_go(&self) {
-        let cleared = async {
-            while self.remains().await {
-                tokio::time::sleep(POLL).await;
+    /// Waits until the machines have cleared away what other stacks of firedrill's had there, but for these: while their engines
+    /// hold a network, a new one of the same number cannot be made, and a task that runs on would answer for this run's.
+    ///
+    /// # Errors
+    /// [`StackError::NotUp`] with what runs on. One that has merely not been cleared away is no reason not to try.
+    pub(super) async fn let_go(&self, but: &[&str]) -> Result<(), StackError> {
+        let deadline = Instant::now() + LET_GO_WITHIN;
+        while let Some(left) = self.left_by_others(but).await? {
+            if Instant::now() >= deadline {
+                if !left.runs {
+                    return Ok(());
+                }
+                return Err(StackError::NotUp {
+                    why: format!(
+                        "{}, which no run has any more, still runs on {}: `docker rm -f` there ends it",
+                        left.name, left.node
+                    ),
+                });
             }
-        };
-        let _cleared = timeout(LET_GO_WITHIN, cleared).await;
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Waits for every task, then for the scenario's own question.

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::compose::engine::{Bench, Flavour, IMAGE, SECOND, docker};
 use crate::load::tls;
+use crate::swarm::engine_of;
 
 const FILE: &str = r#"
 version: "3.8"
@@ -139,24 +140,16 @@ impl Guarded {
     }
 }
 
-/// Where a machine of the cluster is.
-fn address(machine: &str) -> String {
-    let service = format!("label=com.docker.compose.service={machine}");
-    let project = "label=com.docker.compose.project=fd-cluster-drill";
-    let id = docker(&["ps", "-q", "--filter", project, "--filter", &service]).unwrap();
-    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    docker(&["inspect", "--format", address, &id]).unwrap()
-}
-
 /// The volumes of stacks, on all machines.
-fn volumes() -> Vec<String> {
-    let on_each = ["m1", "m2", "m3", "w1", "w2"].map(|machine| {
-        let engine = format!("tcp://{}:2375", address(machine));
+fn volumes() -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for machine in ["m1", "m2", "m3", "w1", "w2"] {
         let label = "label=com.docker.stack.namespace";
-        docker(&["-H", &engine, "volume", "ls", "-q", "--filter", label]).unwrap()
-    });
-    let names = on_each.iter().flat_map(|said| said.lines());
-    names.map(str::to_owned).collect()
+        let asked = ["volume", "ls", "-q", "--filter", label];
+        let said = docker(&[&["-H", &engine_of(machine)?], asked.as_slice()].concat())?;
+        names.extend(said.lines().map(str::to_owned));
+    }
+    Ok(names)
 }
 
 /// By service, how many replicas of each image.
@@ -299,17 +292,18 @@ async fn a_swarm_that_is_there_is_changed_and_put_back_by_its_manager() {
     let had = volumes();
     making.down().await.unwrap();
     made.unwrap();
+    let had = had.unwrap();
     assert_eq!(had.len(), 2, "one for each replica: {had:?}");
-    assert_eq!(volumes(), [""; 0]);
+    assert_eq!(volumes().unwrap(), [""; 0]);
     fs::write(&file, FILE).unwrap();
 
-    let address = address("m1");
+    let engine = engine_of("m1").unwrap();
     let there = |manager| spec(&bench, Some(manager));
+    let guarded = Guarded::before(engine.replace("tcp://", "")).await;
     let plain = there(ManagerSpec::At {
-        address: format!("tcp://{address}:2375"),
+        address: engine,
         certs: None,
     });
-    let guarded = Guarded::before(format!("{address}:2375")).await;
     let by_tls = there(ManagerSpec::At {
         address: guarded.address(),
         certs: Some(guarded.certs.path().to_owned()),
