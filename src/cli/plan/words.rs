@@ -101,7 +101,10 @@ pub(super) fn stack(plan: &Plan) -> String {
                         "taken down at the end"
                     };
                     let name = &machines.name;
-                    format!("cluster {name} (used if it stands, else stood up and {then})")
+                    let base = machines.base.as_ref().map_or_else(String::new, |base| {
+                        format!(", with {} on it", base.display())
+                    });
+                    format!("cluster {name} (used if it stands, else stood up and {then}{base})")
                 }
                 (None, Some(ManagerSpec::At { address, .. })) => format!("the Swarm of {address}"),
                 (None, Some(ManagerSpec::Context(name))) => format!("the Swarm of context {name}"),

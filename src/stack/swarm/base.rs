@@ -33,7 +33,7 @@ impl SwarmStack {
     /// images. The cluster is this run's. Gives what it did, in words.
     ///
     /// # Errors
-    /// The managers'; [`StackError::NotReady`] with what does not run.
+    /// The managers'; [`StackError::NotUp`] with what does not run.
     pub(super) async fn lay_base(
         &self,
         file: &Path,
@@ -59,11 +59,12 @@ impl SwarmStack {
             let there = base.services().await?.len();
             Ok::<_, StackError>(there > 0 && count.is_none_or(|count| count == there))
         };
-        if base.is_made_of(&made_of).await?
-            && is_whole().await?
-            && base.converged(None, WITHIN).await.is_ok()
-        {
-            return Ok(None);
+        let mut because = String::new();
+        if base.is_made_of(&made_of).await? && is_whole().await? {
+            match base.converged(None, WITHIN).await {
+                Ok(()) => return Ok(None),
+                Err(e) => because = format!(", anew: {e}"),
+            }
         }
         // First, so that nothing speaks for what is half gone. Networks that are there are not changed by a deployment, so all of
         // it goes.
@@ -81,7 +82,7 @@ impl SwarmStack {
         })?;
         base.keep_made_of(&made_of).await?;
         Ok(Some(format!(
-            "deployed {} on the cluster, as {BASE}; it stays as long as the machines",
+            "deployed {} on the cluster, as {BASE}{because}; it stays as long as the machines",
             file.display()
         )))
     }

@@ -35,11 +35,12 @@ pub(super) struct TaskContainer {
     zone: Option<String>,
 }
 
-/// A container that a stack left on a machine.
+/// What another stack left on a machine, or may have.
 pub(super) struct LeftThere {
-    pub(super) name: String,
-    pub(super) node: ComponentId,
-    pub(super) runs: bool,
+    /// In words.
+    pub(super) what: String,
+    /// It runs, or that cannot be ruled out.
+    pub(super) may_answer: bool,
 }
 
 /// What the machines say of the stack's tasks.
@@ -255,8 +256,8 @@ impl SwarmStack {
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
-    /// A container of a task on a machine within reach that is of another stack of firedrill's, none of these: one that runs
-    /// before others.
+    /// What is on the machines of another stack of firedrill's, none of these: what may answer callers before what has ended. A
+    /// machine that runs and does not say counts as the former.
     ///
     /// # Errors
     /// The engine's of the machines.
@@ -266,37 +267,67 @@ impl SwarmStack {
     ) -> Result<Option<LeftThere>, StackError> {
         let machines = self.machine_list().await?.unwrap_or_default();
         let on_each = machines.iter().map(|machine| async move {
-            let docker = self.engines.reach(&machine.engine()?).await.ok()?;
-            let filters = HashMap::from([("label", vec![NAMESPACE])]);
-            let options = ListContainersOptionsBuilder::default()
-                .all(true)
-                .filters(&filters)
-                .build();
-            let listed = timeout(DESCRIBED_WITHIN, docker.list_containers(Some(options)));
-            let listed = listed.await.ok()?.ok()?;
-            let others = listed.into_iter().filter(|container| {
-                let labels = container.labels.as_ref();
-                let stack = labels.and_then(|labels| labels.get(NAMESPACE));
-                stack.is_some_and(|stack| {
-                    stack.starts_with(OWN) && *stack != self.name && !but.contains(&stack.as_str())
-                })
-            });
-            let left = others.map(|container| LeftThere {
-                runs: matches!(
-                    container.state,
-                    Some(
-                        ContainerSummaryStateEnum::RUNNING
-                            | ContainerSummaryStateEnum::PAUSED
-                            | ContainerSummaryStateEnum::RESTARTING
-                    )
-                ),
-                name: container.names.unwrap_or_default().join(", "),
-                node: machine.node.clone(),
-            });
-            Some(left.collect::<Vec<_>>())
+            let Some(endpoint) = machine.engine() else {
+                return Vec::new();
+            };
+            let looked = timeout(DESCRIBED_WITHIN, self.others_at(&endpoint, but)).await;
+            let why = match looked {
+                Ok(Ok(all)) => {
+                    let told = |(what, may_answer)| LeftThere {
+                        what: format!("{what} on {}", machine.node),
+                        may_answer,
+                    };
+                    return all.into_iter().map(told).collect();
+                }
+                Ok(Err(e)) => e.to_string(),
+                Err(_) => format!("no answer within {DESCRIBED_WITHIN:?}"),
+            };
+            vec![LeftThere {
+                what: format!("{} does not say what it runs: {why}", machine.node),
+                may_answer: true,
+            }]
         });
-        let all = join_all(on_each).await.into_iter().flatten().flatten();
-        Ok(all.max_by_key(|left| left.runs))
+        let all = join_all(on_each).await.into_iter().flatten();
+        Ok(all.max_by_key(|left| left.may_answer))
+    }
+
+    /// The containers of other stacks of firedrill's at an engine, and whether each may answer callers.
+    async fn others_at(
+        &self,
+        endpoint: &Endpoint,
+        but: &[&str],
+    ) -> Result<Vec<(String, bool)>, StackError> {
+        let docker = self.engines.reach(endpoint).await?;
+        let filters = HashMap::from([("label", vec![NAMESPACE])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = docker.list_containers(Some(options)).await;
+        let listed = listed.map_err(|e| StackError::Call {
+            call: "list the tasks' containers".to_owned(),
+            component: endpoint.to_string(),
+            why: words(&e),
+        })?;
+        let others = listed.into_iter().filter(|container| {
+            let labels = container.labels.as_ref();
+            let stack = labels.and_then(|labels| labels.get(NAMESPACE));
+            stack.is_some_and(|stack| {
+                stack.starts_with(OWN) && *stack != self.name && !but.contains(&stack.as_str())
+            })
+        });
+        let told = others.map(|container| {
+            let may_answer = matches!(
+                container.state,
+                Some(
+                    ContainerSummaryStateEnum::RUNNING
+                        | ContainerSummaryStateEnum::PAUSED
+                        | ContainerSummaryStateEnum::RESTARTING
+                )
+            );
+            (container.names.unwrap_or_default().join(", "), may_answer)
+        });
+        Ok(told.collect())
     }
 
     /// The container that fills a slot now.

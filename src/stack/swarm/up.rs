@@ -111,18 +111,19 @@ impl SwarmStack {
     /// hold a network, a new one of the same number cannot be made, and a task that runs on would answer for this run's.
     ///
     /// # Errors
-    /// [`StackError::NotUp`] with what runs on. One that has merely not been cleared away is no reason not to try.
+    /// [`StackError::NotUp`] with what runs on, or may. What has merely not been cleared away is no reason not to try.
     pub(super) async fn let_go(&self, but: &[&str]) -> Result<(), StackError> {
         let deadline = Instant::now() + LET_GO_WITHIN;
         while let Some(left) = self.left_by_others(but).await? {
             if Instant::now() >= deadline {
-                if !left.runs {
+                if !left.may_answer {
                     return Ok(());
                 }
                 return Err(StackError::NotUp {
                     why: format!(
-                        "{}, which no run has any more, still runs on {}: `docker rm -f` there ends it",
-                        left.name, left.node
+                        "what no run has any more may still answer callers: {}. End it there (`docker rm -f`), or start the \
+                         machine again (`docker restart`)",
+                        left.what
                     ),
                 });
             }
