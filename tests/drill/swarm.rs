@@ -10,8 +10,12 @@ mod promises;
 mod tenants;
 mod there_already;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use firedrill::model::{MachinesSpec, Ready, SwarmSpec};
 
 use crate::compose::engine::docker;
 
@@ -26,6 +30,35 @@ fn built() {
         "{}",
         String::from_utf8_lossy(&built.stderr)
     );
+}
+
+/// The cluster that the bundled drills keep, with this besides.
+fn kept(base: Option<PathBuf>) -> MachinesSpec {
+    MachinesSpec {
+        file: Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/swarm/cluster.yml"),
+        name: "drill".to_owned(),
+        env: BTreeMap::new(),
+        keep: true,
+        base,
+    }
+}
+
+/// A stack on such machines.
+fn on(machines: MachinesSpec, file: PathBuf) -> SwarmSpec {
+    SwarmSpec {
+        file,
+        env: BTreeMap::new(),
+        images: Vec::new(),
+        machines: Some(machines),
+        manager: None,
+        outside: None,
+        ready: Some(Ready {
+            http: None,
+            within: Duration::from_secs(120),
+        }),
+        services: vec!["web".to_owned()],
+        global: Vec::new(),
+    }
 }
 
 /// Where the engine of a machine of the cluster listens that the bundled drills keep.

@@ -109,6 +109,11 @@ fn swarm_zone_outage() {
     }
     assert!(whole(), "{:?} {:?}", machines(), nodes());
 
+    // Without retries TenantErrorRate would have fired, which is what makes the drill a test of them.
+    let control = step["failover"]["journeys"]["plain"]["bad"].as_f64();
+    let enough = 0.02 * 30.0 * 20.0;
+    assert!(control.is_some_and(|bad| bad > enough), "{step}");
+
     // What the edge answered at the listener that callers use is what they saw, request by request.
     let mut edge = drill.edge_log();
     // The gates log as the edge does, but for the machine that it went on to.

@@ -1,12 +1,12 @@
 //! A cluster that was cut short while it was made, and machines that say nothing.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use firedrill::model::{ComponentId, MachinesSpec, NODE, StackSpec, SwarmSpec};
+use firedrill::model::{ComponentId, MachinesSpec, NODE, StackSpec};
 use firedrill::stack::{Stack, open};
 
+use super::{kept, on};
 use crate::compose::engine::{Bench, Flavour, IMAGE, docker, remove};
 
 const MACHINES: &str = r#"
@@ -34,23 +34,12 @@ impl InPart {
         let project = format!("fd-cluster-{name}");
         let machines = bench.folder.path().join("cluster.yml");
         fs::write(&machines, MACHINES).unwrap();
-        let spec = SwarmSpec {
-            file: bench.folder.path().join("docker-compose.yml"),
-            env: BTreeMap::new(),
-            images: Vec::new(),
-            machines: Some(MachinesSpec {
-                file: machines,
-                name,
-                env: BTreeMap::new(),
-                keep: true,
-                base: None,
-            }),
-            manager: None,
-            outside: None,
-            ready: None,
-            services: Vec::new(),
-            global: Vec::new(),
+        let machines = MachinesSpec {
+            file: machines,
+            name,
+            ..kept(None)
         };
+        let spec = on(machines, bench.folder.path().join("docker-compose.yml"));
         let stack = open(&StackSpec::Swarm(Box::new(spec)), bench.context()).unwrap();
         let there = Self {
             _bench: bench,

@@ -1,16 +1,13 @@
 //! Swarm, held to what every stack promises.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use firedrill::model::{
-    ComponentId, KillMode, MachinesSpec, NODE, Ready, StackSpec, SwarmSpec, Template,
-};
+use firedrill::model::{ComponentId, KillMode, MachinesSpec, NODE, StackSpec, SwarmSpec, Template};
 use firedrill::stack::{Resolve, Stack, open};
 
+use super::{kept, on};
 use crate::compose::engine::{Bench, Flavour, remove};
 use crate::conformance::{Bed, holds_its_promises};
 
@@ -42,7 +39,6 @@ struct Cluster {
 impl Cluster {
     fn new() -> Option<Self> {
         let bench = Bench::new(Flavour::One, "swarm", FILE)?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         super::built();
         let name = format!("promises-{}", std::process::id());
         // A network of its own, so that a cluster somebody keeps stands in nobody's way.
@@ -50,28 +46,14 @@ impl Cluster {
             ("CLUSTER_NAME", format!("fd-{name}")),
             ("CLUSTER_NET", "10.213.78".to_owned()),
         ];
-        let spec = SwarmSpec {
-            file: bench.folder.path().join("docker-compose.yml"),
-            env: BTreeMap::new(),
-            images: Vec::new(),
-            machines: Some(MachinesSpec {
-                file: root.join("stack/swarm/cluster.yml"),
-                name: name.clone(),
-                env: env
-                    .map(|(k, v)| (k.to_owned(), Template::literal(v)))
-                    .into(),
-                keep: false,
-                base: None,
-            }),
-            manager: None,
-            outside: None,
-            ready: Some(Ready {
-                http: None,
-                within: Duration::from_secs(120),
-            }),
-            services: vec!["web".to_owned()],
-            global: Vec::new(),
+        let env = env.map(|(k, v)| (k.to_owned(), Template::literal(v)));
+        let machines = MachinesSpec {
+            name: name.clone(),
+            env: env.into(),
+            keep: false,
+            ..kept(None)
         };
+        let spec = on(machines, bench.folder.path().join("docker-compose.yml"));
         Some(Self { bench, name, spec })
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use firedrill::model::{
-    Component, ComponentId, Injection, MachinesSpec, Ready, StackSpec, SwarmSpec, Template,
-};
+use firedrill::model::{Component, ComponentId, Injection, StackSpec, SwarmSpec, Template};
 use firedrill::stack::{Stack, open};
 use futures_util::FutureExt;
 
+use super::{kept, on};
 use crate::compose::engine::{Bench, Flavour};
 
 /// Ends with 0 if the other tenant can be neither named nor reached, its own replica can, and only its own secret is there.
@@ -38,28 +36,16 @@ fn spec() -> SwarmSpec {
         Template::literal(file)
     };
     SwarmSpec {
-        file: root.join("stack/swarm/stack.yml"),
         env: BTreeMap::from([
             ("A_SECRET_FILE".to_owned(), secret("tenant-a")),
             ("B_SECRET_FILE".to_owned(), secret("tenant-b")),
         ]),
-        images: Vec::new(),
-        // The one that the bundled drills keep.
-        machines: Some(MachinesSpec {
-            file: root.join("stack/swarm/cluster.yml"),
-            name: "drill".to_owned(),
-            env: BTreeMap::new(),
-            keep: true,
-            base: Some(root.join("stack/swarm/base.yml")),
-        }),
-        manager: None,
-        outside: None,
-        ready: Some(Ready {
-            http: None,
-            within: Duration::from_secs(120),
-        }),
         services: ["a-app", "b-app", "gate"].map(str::to_owned).into(),
         global: vec!["gate".to_owned()],
+        ..on(
+            kept(Some(root.join("stack/swarm/base.yml"))),
+            root.join("stack/swarm/stack.yml"),
+        )
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill::model::{
-    ComponentId, Health, Injection, MachinesSpec, ManagerSpec, NODE, Ready, StackSpec, SwarmSpec,
-    Template, Undo,
+    ComponentId, Health, Injection, ManagerSpec, NODE, StackSpec, SwarmSpec, Template, Undo,
 };
 use firedrill::stack::{Stack, StackContext, Verified, open};
 use futures_util::FutureExt;
@@ -18,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::{engine_of, kept, on};
 use crate::compose::engine::{Bench, Flavour, IMAGE, SECOND, docker};
 use crate::load::tls;
-use crate::swarm::engine_of;
 
 const FILE: &str = r#"
 version: "3.8"
@@ -50,27 +48,12 @@ services:
 
 /// The stack file, on the machines that the bundled drills keep or by the address of one of their managers.
 fn spec(bench: &Bench, manager: Option<ManagerSpec>) -> StackSpec {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let machines = MachinesSpec {
-        file: root.join("stack/swarm/cluster.yml"),
-        name: "drill".to_owned(),
-        env: BTreeMap::new(),
-        keep: true,
-        base: None,
-    };
+    let file = bench.folder.path().join("docker-compose.yml");
     StackSpec::Swarm(Box::new(SwarmSpec {
-        file: bench.folder.path().join("docker-compose.yml"),
-        env: BTreeMap::new(),
         images: [IMAGE, SECOND].map(Template::literal).into(),
-        machines: manager.is_none().then_some(machines),
+        machines: manager.is_none().then(|| kept(None)),
         manager,
-        outside: None,
-        ready: Some(Ready {
-            http: None,
-            within: Duration::from_secs(120),
-        }),
-        services: vec!["web".to_owned()],
-        global: Vec::new(),
+        ..on(kept(None), file)
     }))
 }
 
