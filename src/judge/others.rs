@@ -43,6 +43,7 @@ impl Promise for Others<'_> {
         let mut times = 0;
         let mut unexplained = 0;
         let mut ill = None;
+        let mut pending = None;
         for entry in facts.entries {
             let Event::AlertHistory {
                 alert,
@@ -67,6 +68,9 @@ impl Promise for Others<'_> {
                 .iter()
                 .filter(|s| s.state == AlertState::Firing && s.from_us >= from)
                 .filter(|s| s.from_us < excused_from && watched);
+            let last = spans.last().filter(|s| s.state == AlertState::Pending);
+            let may_yet = last.filter(|s| s.to_us.is_none() && s.from_us < excused_from && watched);
+            pending = pending.or(may_yet.map(|_| format!("{alert} ({})", listed(has))));
             for span in began {
                 times += 1;
                 fired.insert(format!("{alert} fired: {}", listed(has)));
@@ -87,6 +91,11 @@ impl Promise for Others<'_> {
                 }
                 None => finding,
             };
+        }
+        if let Some(which) = pending {
+            return finding.open(format!(
+                "{which} was still pending when the observation ended, so it may have fired after it"
+            ));
         }
         if let Some(why) = self.blind(facts) {
             return finding.open(why);

@@ -158,6 +158,13 @@ impl Observers {
         self.sightings.met(expectation)
     }
 
+    /// Whether an alert was pending at the last look that matters, by its name, its labels and the begin of its being so, µs
+    /// since the run's zero.
+    #[must_use]
+    pub fn pending(&self, matters: impl Fn(&str, &BTreeMap<String, String>, i64) -> bool) -> bool {
+        self.sightings.pending(matters)
+    }
+
     /// After the load: records what is only complete then. What cannot be read is a gap over the whole stretch.
     pub async fn collect(&self, order: CollectOrder) {
         for observer in &self.observers {

@@ -33,7 +33,7 @@ impl Expectation {
     }
 }
 
-/// An alert that fires, as Prometheus says.
+/// An alert that fires, or is pending, as Prometheus says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Firing {
     pub(super) alert: String,
@@ -62,6 +62,8 @@ struct State {
     fired: Vec<Firing>,
     /// Those of the last look.
     firing: Vec<Firing>,
+    /// What was pending at the last look.
+    pending: Vec<Firing>,
     /// When that look began.
     looked_us: i64,
     looked: bool,
@@ -87,8 +89,8 @@ pub(super) struct Heard {
 }
 
 impl Sightings {
-    /// Prometheus was asked at `asked_us`, and these alerts fire.
-    pub(super) fn rules(&self, asked_us: i64, firing: Vec<Firing>) {
+    /// Prometheus was asked at `asked_us`, and these alerts fire and are pending.
+    pub(super) fn rules(&self, asked_us: i64, firing: Vec<Firing>, pending: Vec<Firing>) {
         let mut state = self.state();
         for alert in &firing {
             if !state.fired.contains(alert) {
@@ -96,6 +98,7 @@ impl Sightings {
             }
         }
         state.firing = firing;
+        state.pending = pending;
         state.looked_us = asked_us;
         state.looked = true;
     }
@@ -170,6 +173,16 @@ impl Sightings {
             && (!wanted.clears || cleared)
     }
 
+    /// Whether an alert is pending that matters, by its name, its labels and the begin of its being so.
+    pub(super) fn pending(
+        &self,
+        matters: impl Fn(&str, &BTreeMap<String, String>, i64) -> bool,
+    ) -> bool {
+        let state = self.state();
+        let mut pending = state.pending.iter();
+        pending.any(|p| matters(&p.alert, &p.labels, p.active_us))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves at worst a sighting out, and waiting goes on to its limit.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -223,19 +236,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pending_is_of_the_last_look() {
+        let seen = Sightings::default();
+        let of_a = |alert: &str, labels: &BTreeMap<String, String>, began_us: i64| {
+            alert == "BackendDown" && labels["instance"] == "a" && began_us == 110
+        };
+        assert!(!seen.pending(of_a));
+        seen.rules(150, vec![firing("a", 110)], vec![firing("b", 110)]);
+        assert!(!seen.pending(of_a), "it fires already");
+        seen.rules(160, vec![], vec![firing("b", 110), firing("a", 110)]);
+        assert!(seen.pending(of_a));
+        seen.rules(170, vec![], vec![]);
+        assert!(!seen.pending(of_a));
+    }
+
+    #[test]
     fn each_stage_is_met_when_it_is_seen() {
         let seen = Sightings::default();
         assert_eq!(met(&seen), [false; 4]);
         assert!(seen.met(&wanted("nothing")));
-        seen.rules(150, vec![firing("a", 110)]);
+        seen.rules(150, vec![firing("a", 110)], vec![]);
         assert_eq!(met(&seen), [true, false, false, false]);
         seen.delivered(delivery("a", 120, false));
         assert_eq!(met(&seen), [true, true, false, false]);
-        seen.rules(190, vec![]);
+        seen.rules(190, vec![], vec![]);
         assert_eq!(met(&seen), [true, true, false, false], "not healed yet");
-        seen.rules(210, vec![firing("a", 195)]);
+        seen.rules(210, vec![firing("a", 195)], vec![]);
         assert_eq!(met(&seen), [true, true, false, false], "it flaps");
-        seen.rules(220, vec![firing("b", 110)]);
+        seen.rules(220, vec![firing("b", 110)], vec![]);
         assert_eq!(met(&seen), [true, true, true, false]);
         seen.delivered(delivery("a", 120, true));
         assert_eq!(met(&seen), [true; 4]);
@@ -246,7 +274,7 @@ mod tests {
     #[test]
     fn what_began_before_or_elsewhere_is_something_else() {
         let seen = Sightings::default();
-        seen.rules(150, vec![firing("a", 99), firing("b", 110)]);
+        seen.rules(150, vec![firing("a", 99), firing("b", 110)], vec![]);
         seen.delivered(delivery("a", 99, false));
         seen.delivered(delivery("b", 120, true));
         assert_eq!(met(&seen), [false; 4]);

@@ -143,12 +143,12 @@ mod tests {
             labels: labels(job),
             active_us: 0,
         };
-        seen.rules(S, vec![firing("b")]);
+        seen.rules(S, vec![firing("b")], vec![]);
         assert!(!at(both, 2 * S).unwrap().holds);
         assert!(at(both, 6 * S).is_err(), "that was long ago");
-        seen.rules(7 * S, vec![firing("a")]);
+        seen.rules(7 * S, vec![firing("a")], vec![]);
         assert!(at(both, 7 * S).unwrap().holds);
-        seen.rules(8 * S, vec![]);
+        seen.rules(8 * S, vec![], vec![]);
         let held = Held {
             alert: "Down".to_owned(),
             labels: labels("a"),

@@ -1,4 +1,4 @@
-//! Observation outlasts the load: until every alert budget is met or past.
+//! Observation outlasts the load: until every alert budget is met or past, and no alert is about to fire that must not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,21 +12,33 @@ use crate::timeline::event::{Event, Level};
 /// Evaluations reach Prometheus' interface, and polls reach us, a little after their time.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How long an alert that must not fire may be pending after the load before that is no longer awaited: longer than its `for`, where
+/// that is made for a drill.
+const PENDING: Duration = Duration::from_secs(60);
+
 /// An expectation and the last offset at which it can still be met.
 struct Awaited {
     expectation: Expectation,
     until_us: i64,
 }
 
-/// Waits until every expected alert has done all that is expected of it, or can no longer do so in time.
+/// Waits until every expected alert has done all that is expected of it, or can no longer do so in time, and until what is pending
+/// and must not fire has either fired or not.
 pub(super) async fn await_alerts(bench: &Bench, observers: &Observers) {
     let awaited = expectations(bench);
+    let decided_us = bench.now_us() + micros(PENDING);
     loop {
         let now = bench.now_us();
-        if awaited
-            .iter()
-            .all(|a| now > a.until_us || observers.met(&a.expectation))
-        {
+        let mut all = awaited.iter();
+        let met = all.all(|a| now > a.until_us || observers.met(&a.expectation));
+        let undecided = now < decided_us
+            && observers.pending(|alert, labels, began_us| {
+                must_not_fire(bench, alert, labels)
+                    && !awaited
+                        .iter()
+                        .any(|a| a.expectation.is_about(alert, labels, began_us))
+            });
+        if met && !undecided {
             return;
         }
         tokio::select! {
@@ -34,6 +46,17 @@ pub(super) async fn await_alerts(bench: &Bench, observers: &Observers) {
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
+}
+
+/// Whether an alert is of those that no step may cause unless it is expected, by the severity that it bears.
+fn must_not_fire(bench: &Bench, alert: &str, labels: &BTreeMap<String, String>) -> bool {
+    bench.plan.objectives.iter().any(|objective| {
+        let Objective::OtherAlerts { severities, allow } = objective else {
+            return false;
+        };
+        let severity = labels.get("severity");
+        severity.is_some_and(|s| severities.contains(s)) && !allow.iter().any(|a| a == alert)
+    })
 }
 
 /// What the steps made so far are expected to cause.

@@ -76,6 +76,35 @@ fn rules_that_could_not_fire_prove_no_silence() {
 }
 
 #[test]
+fn an_alert_that_may_fire_yet_proves_no_silence() {
+    let with = |alert: &str, state: AlertState, from_us: i64, to_us: Option<i64>| {
+        let history = Event::AlertHistory {
+            alert: alert.to_owned(),
+            labels: [("severity".to_owned(), "critical".to_owned())].into(),
+            spans: vec![AlertSpan {
+                state,
+                from_us,
+                to_us,
+            }],
+        };
+        let objectives = "alerts: { others: { forbid: [critical], allow: [Slow] } }";
+        let j = verdict(objectives, |plan| {
+            Script::drill(plan, 0)
+                .and(ZERO + 71 * S, rules())
+                .and(ZERO + 71 * S, history.clone())
+        });
+        only(&j).verdict
+    };
+    let late = ZERO + 60 * S;
+    let pending = AlertState::Pending;
+    assert_eq!(with("Down", pending, late, None), Verdict::Inconclusive);
+    assert_eq!(with("Slow", pending, late, None), Verdict::Pass);
+    assert_eq!(with("Down", pending, late, Some(late + S)), Verdict::Pass);
+    let firing = AlertState::Firing;
+    assert_eq!(with("Down", firing, late, None), Verdict::Fail);
+}
+
+#[test]
 fn an_alert_that_does_not_come_is_a_miss_if_somebody_watched() {
     let history = |e: &Event| matches!(e, Event::AlertHistory { .. });
     let j = alert(|s| s.alert().without(history));

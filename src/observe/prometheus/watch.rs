@@ -145,18 +145,21 @@ impl Prometheus {
                 since_us: since.map(|(ns, skew)| self.recorder.clock().wall_us(ns, skew)),
             });
         }
-        let firing = alerts.into_iter().filter(|a| a.state == "firing");
-        let firing = firing.filter_map(|alert| {
-            let mut labels = alert.labels;
-            let active_ns = wall::of_rfc3339(&alert.active_at)?;
-            let clock = self.recorder.clock();
-            Some(Firing {
-                alert: labels.remove("alertname")?,
-                labels,
-                active_us: clock.wall_us(active_ns, self.rule_clock.skew_ns()),
-            })
-        });
-        self.sightings.rules(asked_us, firing.collect());
+        let clock = self.recorder.clock();
+        let of = |state: &str| {
+            let of_state = alerts.iter().filter(|a| a.state == state);
+            let told = of_state.filter_map(|alert| {
+                let mut labels = alert.labels.clone();
+                let active_ns = wall::of_rfc3339(&alert.active_at)?;
+                Some(Firing {
+                    alert: labels.remove("alertname")?,
+                    labels,
+                    active_us: clock.wall_us(active_ns, self.rule_clock.skew_ns()),
+                })
+            });
+            told.collect()
+        };
+        self.sightings.rules(asked_us, of("firing"), of("pending"));
         Ok(())
     }
 }

@@ -126,6 +126,9 @@ fn swarm_zone_outage() {
         of.filter(|l| !l["uri"].as_str().unwrap_or_default().ends_with("/ready"))
             .count()
     };
+    let given_up = ["499", "500", "502", "503", "504"].map(answered);
+    let lost: usize = given_up.iter().sum();
+    assert!(lost <= 3, "of what was in flight at most: {given_up:?}");
     let windows = drill.result["load"]["windows"].as_array().unwrap();
     let journey = |window: &str, journey: &str, what: &str| {
         let window = windows.iter().find(|w| w["name"] == window).unwrap();
@@ -158,6 +161,10 @@ fn swarm_update_silent() {
         step["update"]["converged_us"].is_i64(),
         "the cluster's word: {step}"
     );
+    // What other drills forbid can fire.
+    let alert = &step["alerts"][0];
+    assert_eq!(alert["alert"], "TenantErrorRate");
+    assert!(alert["firing_us"].is_i64(), "{alert}");
     assert_eq!(drill.result["recovery"]["clean"], true);
     drill.left_nothing();
 }
