@@ -69,7 +69,9 @@ impl Promise for Others<'_> {
                 .filter(|s| s.state == AlertState::Firing && s.from_us >= from)
                 .filter(|s| s.from_us < excused_from && watched);
             let last = spans.last().filter(|s| s.state == AlertState::Pending);
-            let may_yet = last.filter(|s| s.to_us.is_none() && s.from_us < excused_from && watched);
+            // Firing, an expected one would be excused: it would begin after its step.
+            let excused = excused_from != i64::MAX;
+            let may_yet = last.filter(|s| s.to_us.is_none() && watched && !excused);
             pending = pending.or(may_yet.map(|_| format!("{alert} ({})", listed(has))));
             for span in began {
                 times += 1;

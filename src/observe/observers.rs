@@ -158,11 +158,15 @@ impl Observers {
         self.sightings.met(expectation)
     }
 
-    /// Whether an alert was pending at the last look that matters, by its name, its labels and the begin of its being so, µs
-    /// since the run's zero.
+    /// Whether an alert was pending at the last look that matters, by its name and its other labels; or that look was not begun
+    /// since `from_us`, µs since the run's zero.
     #[must_use]
-    pub fn pending(&self, matters: impl Fn(&str, &BTreeMap<String, String>, i64) -> bool) -> bool {
-        self.sightings.pending(matters)
+    pub fn pending(
+        &self,
+        from_us: i64,
+        matters: impl Fn(&str, &BTreeMap<String, String>) -> bool,
+    ) -> bool {
+        self.sightings.pending(from_us, matters)
     }
 
     /// After the load: records what is only complete then. What cannot be read is a gap over the whole stretch.

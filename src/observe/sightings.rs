@@ -28,8 +28,14 @@ impl Expectation {
     /// Whether it is about an alert that began to be active at `began_us`.
     #[must_use]
     pub fn is_about(&self, alert: &str, labels: &BTreeMap<String, String>, began_us: i64) -> bool {
+        began_us >= self.since_us && self.names(alert, labels)
+    }
+
+    /// Whether it is about an alert of this name with these labels, whenever it began.
+    #[must_use]
+    pub fn names(&self, alert: &str, labels: &BTreeMap<String, String>) -> bool {
         let borne = |(name, value): (&String, &String)| labels.get(name) == Some(value);
-        self.alert == alert && began_us >= self.since_us && self.labels.iter().all(borne)
+        self.alert == alert && self.labels.iter().all(borne)
     }
 }
 
@@ -173,14 +179,15 @@ impl Sightings {
             && (!wanted.clears || cleared)
     }
 
-    /// Whether an alert is pending that matters, by its name, its labels and the begin of its being so.
+    /// Whether an alert is pending that matters, by its name and its other labels, or nobody has looked since `from_us`.
     pub(super) fn pending(
         &self,
-        matters: impl Fn(&str, &BTreeMap<String, String>, i64) -> bool,
+        from_us: i64,
+        matters: impl Fn(&str, &BTreeMap<String, String>) -> bool,
     ) -> bool {
         let state = self.state();
         let mut pending = state.pending.iter();
-        pending.any(|p| matters(&p.alert, &p.labels, p.active_us))
+        state.looked_us < from_us || pending.any(|p| matters(&p.alert, &p.labels))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -238,16 +245,17 @@ mod tests {
     #[test]
     fn what_is_pending_is_of_the_last_look() {
         let seen = Sightings::default();
-        let of_a = |alert: &str, labels: &BTreeMap<String, String>, began_us: i64| {
-            alert == "BackendDown" && labels["instance"] == "a" && began_us == 110
+        let of_a = |alert: &str, labels: &BTreeMap<String, String>| {
+            alert == "BackendDown" && labels["instance"] == "a"
         };
-        assert!(!seen.pending(of_a));
+        assert!(seen.pending(100, of_a), "nobody has looked");
         seen.rules(150, vec![firing("a", 110)], vec![firing("b", 110)]);
-        assert!(!seen.pending(of_a), "it fires already");
+        assert!(!seen.pending(100, of_a), "it fires already");
         seen.rules(160, vec![], vec![firing("b", 110), firing("a", 110)]);
-        assert!(seen.pending(of_a));
+        assert!(seen.pending(100, of_a));
         seen.rules(170, vec![], vec![]);
-        assert!(!seen.pending(of_a));
+        assert!(!seen.pending(170, of_a));
+        assert!(seen.pending(171, of_a), "nobody has looked since");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Observation outlasts the load: until every alert budget is met or past, and no alert is about to fire that must not.
+//! Observation outlasts the load: until every alert budget is met or past, and no alert is pending that must not fire.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,36 +16,57 @@ const GRACE: Duration = Duration::from_secs(3);
 /// that is made for a drill.
 const PENDING: Duration = Duration::from_secs(60);
 
+/// A look at the alerts is begun each second. Who does not answer for this long is not waited for; the gap is told elsewhere.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// An expectation and the last offset at which it can still be met.
 struct Awaited {
     expectation: Expectation,
     until_us: i64,
 }
 
-/// Waits until every expected alert has done all that is expected of it, or can no longer do so in time, and until what is pending
-/// and must not fire has either fired or not.
+/// Waits until every expected alert has done all that is expected of it, or can no longer do so in time.
 pub(super) async fn await_alerts(bench: &Bench, observers: &Observers) {
     let awaited = expectations(bench);
-    let decided_us = bench.now_us() + micros(PENDING);
-    loop {
+    until(bench, || {
         let now = bench.now_us();
         let mut all = awaited.iter();
-        let met = all.all(|a| now > a.until_us || observers.met(&a.expectation));
-        let undecided = now < decided_us
-            && observers.pending(|alert, labels, began_us| {
-                must_not_fire(bench, alert, labels)
-                    && !awaited
-                        .iter()
-                        .any(|a| a.expectation.is_about(alert, labels, began_us))
-            });
-        if met && !undecided {
-            return;
-        }
+        all.all(|a| now > a.until_us || observers.met(&a.expectation))
+    })
+    .await;
+}
+
+/// Waits, for a minute at most, until whatever must not fire and is pending has either fired or not, by a look at the alerts that
+/// begins after this.
+pub(super) async fn await_pending(bench: &Bench, observers: &Observers) {
+    let expected = expected(bench);
+    let from_us = bench.now_us();
+    let matters = |alert: &str, labels: &BTreeMap<String, String>| {
+        must_not_fire(bench, alert, labels) && !expected.iter().any(|e| e.names(alert, labels))
+    };
+    if !bench.plan.objectives.iter().any(is_others) {
+        return;
+    }
+    until(bench, || {
+        let waited_us = bench.now_us() - from_us;
+        let look_us = if waited_us < micros(LOOK) { from_us } else { 0 };
+        waited_us > micros(PENDING) || !observers.pending(look_us, matters)
+    })
+    .await;
+}
+
+/// Waits until this holds, or the run is aborted.
+async fn until(bench: &Bench, holds: impl Fn() -> bool) {
+    while !holds() {
         tokio::select! {
             () = bench.aborted.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
+}
+
+const fn is_others(objective: &Objective) -> bool {
+    matches!(objective, Objective::OtherAlerts { .. })
 }
 
 /// Whether an alert is of those that no step may cause unless it is expected, by the severity that it bears.

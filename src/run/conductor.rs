@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::around::Around;
-use super::awaiting::{await_alerts, collect_order};
+use super::awaiting::{await_alerts, await_pending, collect_order};
 use super::bench::Bench;
 use super::driving::drive;
 use super::engine;
@@ -341,6 +341,7 @@ async fn look_back(bench: &Bench, around: &Around, observers: Observers, started
             observed: seen.observed,
         });
     }
+    await_pending(bench, &observers).await;
     observers.collect(collect_order(bench, started_us)).await;
     observers.stop().await;
 }

@@ -21,7 +21,9 @@ services:
 networks: { shared: { external: true, name: fd-base_shared } }
 "#;
 
+/// Not one that another run of this has left on the machines.
 fn base(internal: bool) -> String {
+    let made_by = std::process::id();
     format!(
         r#"
 version: "3.8"
@@ -31,7 +33,7 @@ services:
     stop_grace_period: 1s
     networks: [ shared ]
     deploy: {{ mode: global, endpoint_mode: dnsrr }}
-networks: {{ shared: {{ driver: overlay, internal: {internal} }} }}
+networks: {{ shared: {{ driver: overlay, internal: {internal}, labels: {{ made-by: "{made_by}" }} }} }}
 "#
     )
 }
