@@ -14,6 +14,7 @@ use super::ledger::Identity;
 use super::login::Door;
 use super::pacer::{Pacer, Slots};
 use super::run_delay::{RunDelay, Waits};
+use super::standby::Room;
 use super::workers::Workers;
 
 /// A load, or one shard of it, about to run.
@@ -27,6 +28,10 @@ pub(super) struct Engine {
     pub(super) door: Option<(Door, mpsc::UnboundedReceiver<u32>)>,
     /// The threads that send, as far as their waiting for a CPU is counted.
     pub(super) threads: Vec<RunDelay>,
+    /// Journeys under way.
+    pub(super) under_way: Arc<AtomicU64>,
+    /// Of one that stands by; its pacer takes it.
+    pub(super) room: Option<Room>,
 }
 
 /// Why slots are no longer let go.
@@ -49,10 +54,9 @@ impl Engine {
         let threads = std::mem::take(&mut self.threads);
         let (clock, started_us) = (self.slots.clock(), self.slots.started_us());
         helpers.spawn(waits.clone().watch(threads, clock, started_us));
-        let mut workers = Workers::new();
-        let mut next = 0;
+        let mut workers = Workers::counting(Arc::clone(&self.under_way));
         let mut stopped = match self.closed {
-            None => self.let_go(pacer.as_mut(), &mut workers, &mut next).await,
+            None => self.let_go(pacer.as_mut(), &mut workers).await,
             Some(users) => {
                 self.admit(users, &mut workers);
                 self.until_over(pacer.as_mut()).await
@@ -64,7 +68,7 @@ impl Engine {
         // Whoever is still under way is cut: dropping a journey closes its entry.
         workers.shutdown().await;
         if matches!(stopped, Stopped::Aborted) {
-            self.cut_due(next);
+            self.cut_due();
         }
         helpers.shutdown().await;
         if let Some(note) = waits.note() {
@@ -73,26 +77,23 @@ impl Engine {
         self.ended(stopped)
     }
 
-    async fn let_go(
-        &self,
-        pacer: &mut dyn Pacer,
-        workers: &mut Workers,
-        next: &mut u64,
-    ) -> Stopped {
+    async fn let_go(&self, pacer: &mut dyn Pacer, workers: &mut Workers) -> Stopped {
         loop {
             tokio::select! {
                 biased;
                 () = self.abort.cancelled() => return Stopped::Aborted,
                 due = pacer.next() => match due {
-                    Some(due) => for n in due {
-                        self.course.ledger.arrival();
-                        let (number, due_us) = (self.slots.number(n), self.slots.due_us(n));
-                        workers.carry_out(&self.course, number, due_us);
-                        *next = n + 1;
+                    Some(due) => {
+                        self.slots.let_go(due.end);
+                        for n in due {
+                            self.course.ledger.arrival();
+                            let (number, due_us) = (self.slots.number(n), self.slots.due_us(n));
+                            workers.carry_out(&self.course, number, due_us);
+                        }
                     },
-                    None if *next == self.slots.count() => return Stopped::AtTheEnd,
+                    None if self.slots.gone() == self.slots.count() => return Stopped::AtTheEnd,
                     None => return Stopped::Failed(format!(
-                        "the pacer ended at slot {next} of {}", self.slots.count()
+                        "the pacer ended at slot {} of {}", self.slots.gone(), self.slots.count()
                     )),
                 },
                 error = workers.broke_off() => return broke_off(&error),
@@ -149,13 +150,11 @@ impl Engine {
     }
 
     /// Slots that were due when the load was aborted, but not let go yet, were asked all the same.
-    fn cut_due(&self, next: u64) {
-        let now = self.course.ledger.now_us();
+    fn cut_due(&self) {
         if self.closed.is_some() {
             return;
         }
-        let due = (next..self.slots.count()).take_while(|&n| self.slots.due_us(n) <= now);
-        for n in due {
+        for n in self.slots.take_due().into_iter().flatten() {
             let number = self.slots.number(n);
             let drawn = self.course.draw.of(number);
             let identity = Identity {

@@ -1,5 +1,6 @@
 //! The books: every request that became due is opened once and closed once, whatever happens to it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Sink;
@@ -11,8 +12,12 @@ use crate::timeline::event::NameTable;
 /// Counts and records of one load.
 pub(super) struct Ledger {
     clock: Clock,
+    unanswered: Unanswered,
     books: Mutex<Books>,
 }
+
+/// How many requests are asked and not closed: of one set of books, or of several together.
+pub(super) type Unanswered = Arc<AtomicU64>;
 
 struct Books {
     sink: Box<dyn Sink>,
@@ -26,8 +31,6 @@ pub(super) struct Counts {
     pub(super) arrivals: u64,
     /// Requests that became due.
     pub(super) asked: u64,
-    /// Requests asked and not closed.
-    pub(super) unanswered: u64,
     /// Requests whose journey stopped before them.
     pub(super) not_reached: u64,
     /// Requests that this machine had no socket or port for.
@@ -52,9 +55,10 @@ pub(super) struct Answered<'a> {
 }
 
 impl Ledger {
-    pub(super) fn new(clock: Clock, sink: Box<dyn Sink>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, sink: Box<dyn Sink>, unanswered: Unanswered) -> Arc<Self> {
         Arc::new(Self {
             clock,
+            unanswered,
             books: Mutex::new(Books {
                 sink,
                 counts: Counts::default(),
@@ -82,12 +86,10 @@ impl Ledger {
 
     /// A request became due. The entry closes as `cut` unless it is closed otherwise.
     pub(super) fn open(self: &Arc<Self>, identity: Identity, due_us: i64) -> Entry {
-        let mut books = self.books();
-        books.counts.asked += 1;
-        books.counts.unanswered += 1;
+        self.books().counts.asked += 1;
         Entry {
             ledger: Arc::clone(self),
-            others: books.counts.unanswered - 1,
+            others: self.unanswered.fetch_add(1, Ordering::Relaxed),
             identity,
             due_us,
             left_us: None,
@@ -159,7 +161,7 @@ impl Entry {
         self.open = false;
         let sent_us = self.sent.at().map(|at| self.ledger.clock.at_us(at));
         let mut books = self.ledger.books();
-        books.counts.unanswered -= 1;
+        self.ledger.unanswered.fetch_sub(1, Ordering::Relaxed);
         if outcome == Outcome::Dropped && self.left_us.is_some() {
             books.counts.unsendable += 1;
         }

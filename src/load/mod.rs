@@ -20,6 +20,7 @@ mod ledger;
 mod login;
 mod notes;
 mod pacer;
+mod part;
 mod precedence;
 mod pressure;
 mod program;
@@ -28,6 +29,7 @@ mod run_delay;
 mod running;
 mod sink;
 mod spec;
+mod standby;
 mod text;
 mod workers;
 

@@ -1,6 +1,5 @@
 //! A load: prepared, its users logged in, started.
 
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::arrival::Draw;
 use super::bodies::Bodies;
 use super::client::{
-    Client, Connects, Dialer, Http1, Http2, Manners, Names, Raw1, Reqwest, Sources, Speaker,
+    Client, Connects, Dialer, Http1, Http2, Manners, Names, Places, Raw1, Reqwest, Sources, Speaker,
 };
 use super::data::Rows;
 use super::driver::{manners, tls};
@@ -24,12 +23,14 @@ use super::journey::Course;
 use super::ledger::Ledger;
 use super::login::{Door, Logins};
 use super::notes::Notes;
-use super::pacer::{ClockPacer, Pacer, Pacing, Slots, ThreadPacer};
+use super::pacer::{ClockPacer, Pacer, Pacing, Slots, StandbyPacer, ThreadPacer};
+use super::part::{Part, Shared};
 use super::precedence::go_first;
 use super::program::Program;
 use super::retry::Retries;
 use super::run_delay::RunDelay;
 use super::running::{Known, Paces, Shard};
+use super::standby::{Room, Whereabouts};
 use super::{Ended, LoadError, Running, Sink};
 use crate::model::Lookup;
 use crate::scenario::plan::{Arrivals, Driver, LoadPlan, Placed};
@@ -214,30 +215,33 @@ impl Load {
             return self.start_here(pacer, clock, started_us, sink());
         }
         allow_files(self.files() + OTHER_FILES);
-        let peak = self.plan.schedule().peak();
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let wanted = self.plan.engine.shards(peak, cores);
-        // Every shard needs a connection, and in a closed loop a user.
-        let most = match self.plan.arrivals {
-            Arrivals::Even | Arrivals::Poisson => self.plan.connections,
-            Arrivals::Closed(users) => self.plan.connections.min(users),
-        };
-        let shards = wanted.min(most).max(1);
-        let ticks = self.plan.engine.ticks(peak / f64::from(shards));
-        let (begun, running) = self.build(&slots, shards, sink)?;
-        for (mut engine, report) in begun {
+        let (parts, ticks) = Part::all(&self.plan);
+        let (begun, running) = self.build(&slots, &parts, sink)?;
+        let stood_by = parts.iter().any(Part::stands_by);
+        let whereabouts = Whereabouts::default();
+        for ((mut engine, report), part) in begun.into_iter().zip(parts) {
             let failed = |thread| move |source| LoadError::Thread { thread, source };
             let slots = engine.slots.clone();
-            let pacer: Box<dyn Pacer> = if ticks {
+            let pacer: Box<dyn Pacer> = if let Some(room) = engine.room.take() {
+                Box::new(StandbyPacer::new(slots, whereabouts.clone(), room))
+            } else if ticks {
                 Box::new(ClockPacer::new(slots))
             } else {
                 let mut pacer = ThreadPacer::start(slots).map_err(failed("pacer"))?;
                 engine.threads.extend(pacer.run_delay());
+                if stood_by {
+                    pacer = pacer.stood_by(whereabouts.clone());
+                }
                 Box::new(pacer)
             };
             thread::Builder::new()
                 .name("firedrill-load".to_owned())
-                .spawn(move || drive(engine, pacer, report))
+                .spawn(move || {
+                    if !part.stands_by() {
+                        engine.threads.extend(RunDelay::here());
+                    }
+                    drive(engine, pacer, report);
+                })
                 .map_err(failed("engine"))?;
         }
         Ok(running)
@@ -281,8 +285,9 @@ impl Load {
     ) -> Result<Running, LoadError> {
         let slots = self.slots(clock, started_us);
         let mut sink = Some(sink);
-        let (mut begun, running) =
-            self.build(&slots, 1, || sink.take().expect("one shard asks once"))?;
+        let (mut begun, running) = self.build(&slots, &[Part::whole()], || {
+            sink.take().expect("one shard asks once")
+        })?;
         let (engine, report) = begun.pop().expect("one shard was asked for");
         tokio::spawn(async move {
             // Nobody waits for the report of a load that was dropped.
@@ -302,7 +307,7 @@ impl Load {
     fn build(
         mut self,
         slots: &Slots,
-        shards: u32,
+        parts: &[Part],
         mut sink: impl FnMut() -> Box<dyn Sink>,
     ) -> Result<(Vec<Begun>, Running), LoadError> {
         if !self.logged_in.load(Ordering::Relaxed) {
@@ -314,24 +319,30 @@ impl Load {
         // One of them sees to all logins.
         let mut door = door.zip(self.wanted.take());
         let (mut begun, mut under_way) = (Vec::new(), Vec::new());
-        for shard in 0..shards {
-            let part = |of: u64| {
-                let (shard, shards) = (u64::from(shard), u64::from(shards));
-                of / shards + u64::from(shard < of % shards)
-            };
-            let part_u32 = |of: u32| u32::try_from(part(of.into())).unwrap_or(of);
+        let mut before = None;
+        for part in parts {
             let mut plan = self.plan.clone();
-            plan.connections = part_u32(plan.connections);
-            plan.in_flight = part(plan.in_flight);
+            part.narrow(&mut plan);
+            let shared = part.shared(&plan, slots, before);
+            let Shared {
+                slots,
+                unanswered,
+                places,
+            } = shared.clone();
+            before = Some(shared);
             let closed = match plan.arrivals {
                 Arrivals::Even | Arrivals::Poisson => None,
-                Arrivals::Closed(users) => Some(part_u32(users)),
+                Arrivals::Closed(users) => Some(users),
             };
-            let slots = slots.of_shard(shard.into(), shards.into());
+            let journeys = Arc::default();
+            let room = part
+                .stands_by()
+                .then(|| Room::new(places.clone(), plan.connections, Arc::clone(&journeys)));
+            let places = room.as_ref().map_or(places, Room::places);
             let course = Arc::new(Course {
                 clock: slots.clock(),
-                ledger: Ledger::new(slots.clock(), sink()),
-                client: self.client(plan.connections)?,
+                ledger: Ledger::new(slots.clock(), sink(), unanswered),
+                client: self.client(plan.connections, places)?,
                 program: RwLock::new(Arc::clone(&self.program)),
                 rows: Arc::clone(&self.rows),
                 bodies: Arc::clone(&self.bodies),
@@ -354,6 +365,8 @@ impl Load {
                 abort: abort.clone(),
                 door: door.take(),
                 threads: Vec::new(),
+                under_way: journeys,
+                room,
             };
             begun.push((engine, report));
         }
@@ -372,17 +385,25 @@ impl Load {
         Ok((begun, Running::new(abort, under_way, known)))
     }
 
-    fn client(&self, connections: u32) -> Result<Speaker, LoadError> {
+    fn client(&self, connections: u32, places: Places) -> Result<Speaker, LoadError> {
         let (engine, dialer) = (&self.plan.engine, self.dialer.clone());
         let connecting = engine.connecting();
         Ok(match (&self.client, engine.driver) {
             (ClientChoice::Fake(client), _) => Speaker::Given(Arc::clone(client)),
-            (ClientChoice::Http, Driver::Hyper1) => {
-                Speaker::Http1(Http1::over(connections, connecting, dialer, engine.reuse))
-            }
-            (ClientChoice::Http, Driver::Raw1) => {
-                Speaker::Raw1(Raw1::over(connections, connecting, dialer, engine.reuse))
-            }
+            (ClientChoice::Http, Driver::Hyper1) => Speaker::Http1(Http1::over(
+                connections,
+                connecting,
+                places,
+                dialer,
+                engine.reuse,
+            )),
+            (ClientChoice::Http, Driver::Raw1) => Speaker::Raw1(Raw1::over(
+                connections,
+                connecting,
+                places,
+                dialer,
+                engine.reuse,
+            )),
             (ClientChoice::Http, Driver::Hyper2) => Speaker::Http2(Http2::new(
                 connections,
                 engine.streams(),
@@ -403,7 +424,7 @@ impl Load {
     fn door(&self) -> Result<Door, LoadError> {
         Ok(Door {
             logins: Arc::clone(&self.logins),
-            client: self.client(1)?,
+            client: self.client(1, Places::new(1))?,
             rows: Arc::clone(&self.rows),
             draw: self.draw.clone(),
             timeout: self.plan.timeout,
@@ -412,12 +433,11 @@ impl Load {
 }
 
 /// The engine's thread.
-fn drive(mut engine: Engine, pacer: Box<dyn Pacer>, report: oneshot::Sender<Ended>) {
+fn drive(engine: Engine, pacer: Box<dyn Pacer>, report: oneshot::Sender<Ended>) {
     // A closed loop keeps no times, and never rests: it would take the whole core from the others.
     if engine.closed.is_none() {
         go_first();
     }
-    engine.threads.extend(RunDelay::here());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

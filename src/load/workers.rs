@@ -28,7 +28,7 @@ struct Shared {
     /// The last to have become idle is the next to work: what it needs is still in the cache.
     idle: Mutex<Vec<Arc<Desk>>>,
     /// Journeys under way.
-    busy: AtomicU64,
+    busy: Arc<AtomicU64>,
     none_busy: Notify,
 }
 
@@ -39,9 +39,14 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn new() -> Self {
+    /// Who count their journeys here.
+    pub(super) fn counting(busy: Arc<AtomicU64>) -> Self {
+        let shared = Shared {
+            busy,
+            ..Shared::default()
+        };
         Self {
-            shared: Arc::default(),
+            shared: Arc::new(shared),
             tasks: JoinSet::new(),
         }
     }

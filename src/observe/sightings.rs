@@ -41,7 +41,7 @@ impl Expectation {
 
 /// An alert that fires, or is pending, as Prometheus says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Firing {
+pub(super) struct Active {
     pub(super) alert: String,
     pub(super) labels: BTreeMap<String, String>,
     /// Begin of pending.
@@ -65,11 +65,11 @@ pub(super) struct Sightings(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// Every alert that was ever seen firing.
-    fired: Vec<Firing>,
+    fired: Vec<Active>,
     /// Those of the last look.
-    firing: Vec<Firing>,
+    firing: Vec<Active>,
     /// What was pending at the last look.
-    pending: Vec<Firing>,
+    pending: Vec<Active>,
     /// When that look began.
     looked_us: i64,
     looked: bool,
@@ -96,7 +96,7 @@ pub(super) struct Heard {
 
 impl Sightings {
     /// Prometheus was asked at `asked_us`, and these alerts fire and are pending.
-    pub(super) fn rules(&self, asked_us: i64, firing: Vec<Firing>, pending: Vec<Firing>) {
+    pub(super) fn rules(&self, asked_us: i64, firing: Vec<Active>, pending: Vec<Active>) {
         let mut state = self.state();
         for alert in &firing {
             if !state.fired.contains(alert) {
@@ -165,7 +165,7 @@ impl Sightings {
     /// Whether all that is awaited has been seen.
     pub(super) fn met(&self, wanted: &Expectation) -> bool {
         let state = self.state();
-        let is = |f: &&Firing| wanted.is_about(&f.alert, &f.labels, f.active_us);
+        let is = |f: &&Active| wanted.is_about(&f.alert, &f.labels, f.active_us);
         let fired = state.fired.iter().any(|f| is(&f));
         let over = state.looked_us >= wanted.healed_us.unwrap_or(wanted.since_us)
             && !state.firing.iter().any(|f| is(&f));
@@ -207,8 +207,8 @@ mod tests {
         ])
     }
 
-    fn firing(instance: &str, active_us: i64) -> Firing {
-        Firing {
+    fn firing(instance: &str, active_us: i64) -> Active {
+        Active {
             alert: "BackendDown".to_owned(),
             labels: labels(instance),
             active_us,

@@ -101,7 +101,7 @@ pub(super) fn fires(
 mod tests {
     use serde_json::json;
 
-    use super::super::sightings::{Delivery, Firing, Held};
+    use super::super::sightings::{Active, Delivery, Held};
     use super::*;
 
     const S: i64 = 1_000_000;
@@ -138,7 +138,7 @@ mod tests {
         let seen = Sightings::default();
         let at = |asked, now_us| fires(&seen, asked, "Down", &labels("a"), now_us);
         assert!(at(both, 0).unwrap_err().contains("Prometheus"));
-        let firing = |job: &str| Firing {
+        let firing = |job: &str| Active {
             alert: "Down".to_owned(),
             labels: labels(job),
             active_us: 0,

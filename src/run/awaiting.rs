@@ -39,14 +39,24 @@ pub(super) async fn await_alerts(bench: &Bench, observers: &Observers) {
 /// Waits, for a minute at most, until whatever must not fire and is pending has either fired or not, by a look at the alerts that
 /// begins after this.
 pub(super) async fn await_pending(bench: &Bench, observers: &Observers) {
+    let others = bench.plan.objectives.iter().find_map(|objective| {
+        let Objective::OtherAlerts { severities, allow } = objective else {
+            return None;
+        };
+        Some((severities, allow))
+    });
+    let Some((severities, allow)) = others else {
+        return;
+    };
     let expected = expected(bench);
     let from_us = bench.now_us();
+    // What no step may cause unless it is expected, by the severity that it bears.
     let matters = |alert: &str, labels: &BTreeMap<String, String>| {
-        must_not_fire(bench, alert, labels) && !expected.iter().any(|e| e.names(alert, labels))
+        let severity = labels.get("severity");
+        severity.is_some_and(|s| severities.contains(s))
+            && !allow.iter().any(|a| a == alert)
+            && !expected.iter().any(|e| e.names(alert, labels))
     };
-    if !bench.plan.objectives.iter().any(is_others) {
-        return;
-    }
     until(bench, || {
         let waited_us = bench.now_us() - from_us;
         let look_us = if waited_us < micros(LOOK) { from_us } else { 0 };
@@ -63,21 +73,6 @@ async fn until(bench: &Bench, holds: impl Fn() -> bool) {
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
     }
-}
-
-const fn is_others(objective: &Objective) -> bool {
-    matches!(objective, Objective::OtherAlerts { .. })
-}
-
-/// Whether an alert is of those that no step may cause unless it is expected, by the severity that it bears.
-fn must_not_fire(bench: &Bench, alert: &str, labels: &BTreeMap<String, String>) -> bool {
-    bench.plan.objectives.iter().any(|objective| {
-        let Objective::OtherAlerts { severities, allow } = objective else {
-            return false;
-        };
-        let severity = labels.get("severity");
-        severity.is_some_and(|s| severities.contains(s)) && !allow.iter().any(|a| a == alert)
-    })
 }
 
 /// What the steps made so far are expected to cause.

@@ -4,6 +4,7 @@
     reason = "what a test needs and does not get fails it"
 )]
 
+mod coming;
 mod endless;
 pub(crate) mod engine;
 mod failures;

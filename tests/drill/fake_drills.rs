@@ -15,6 +15,7 @@ mod loads;
 mod method;
 mod monitored_stops;
 mod moody;
+mod pending_alerts;
 mod stops;
 mod tools;
 

@@ -12,6 +12,7 @@ mod cookies;
 mod deadlines;
 mod dns;
 mod fake;
+mod held_up;
 mod misbehaving;
 mod misbehaving_http2;
 mod outcomes;

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::dial::Dialer;
-use super::pooled::{Failed, Link, Phase, Pool, Pooled, Progress};
+use super::pooled::{Failed, Link, Phase, Places, Pool, Pooled, Progress};
 use super::{Body, Destination, Outgoing, by_hyper, failure};
 use crate::model::Outcome;
 use crate::scenario::plan::ReusePlan;
@@ -37,7 +37,8 @@ impl Http2 {
             streams: streams as usize,
             to: std::sync::Mutex::default(),
         };
-        Self::of(most.unwrap_or(usize::MAX), connecting, shared, reuse)
+        let most = most.unwrap_or(usize::MAX);
+        Self::of(most, connecting, Places::new(most), shared, reuse)
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) use dns::Names;
 pub use fake::FakeClient;
 pub(in crate::load) use http1::{Http1, Raw1};
 pub(in crate::load) use http2::Http2;
+pub(in crate::load) use pooled::Places;
 pub(super) use source::Sources;
 pub use tls::TlsError;
 pub(super) use tls::{Spoken, config as tls_config};

@@ -4,6 +4,7 @@ mod by_clock;
 mod by_thread;
 mod pacing;
 mod slots;
+mod standing_by;
 
 use std::ops::Range;
 
@@ -13,11 +14,13 @@ pub use by_clock::ClockPacer;
 pub use by_thread::ThreadPacer;
 pub(super) use pacing::Pacing;
 pub use slots::Slots;
+pub(super) use standing_by::StandbyPacer;
 
 /// Lets slots go as they fall due.
 #[async_trait]
 pub trait Pacer: Send {
-    /// The next slots that are due, by their place in [`Slots`], in order and without a gap; `None` at the load's end.
+    /// The next slots that are due, by their place in [`Slots`], in order and without a gap, but for those that another pacer of the
+    /// same slots has let go; `None` at the load's end.
     /// Safe to cancel.
     async fn next(&mut self) -> Option<Range<u64>>;
 }

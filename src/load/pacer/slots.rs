@@ -1,6 +1,8 @@
 //! Which arrivals there are, and when each is due.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,6 +22,8 @@ pub struct Slots {
     shards: u64,
     /// Where arrivals come at random.
     poisson: Option<Arc<Poisson>>,
+    /// Those before this place have been let go; shared by all clones.
+    gone: Arc<AtomicU64>,
 }
 
 impl Slots {
@@ -38,6 +42,7 @@ impl Slots {
             started_us,
             shard: 0,
             shards: 1,
+            gone: Arc::default(),
         }
     }
 
@@ -59,6 +64,7 @@ impl Slots {
             shards: shards.max(1),
             // A shard's own, so that shards need not wait for each other.
             poisson: self.poisson.as_ref().map(|p| Arc::new(p.again())),
+            gone: Arc::default(),
             ..self.clone()
         }
     }
@@ -138,6 +144,45 @@ impl Slots {
     /// Whether the load's end is past.
     pub(super) fn is_over(&self) -> bool {
         self.clock.now_us() >= self.end_us()
+    }
+
+    /// The first place that nobody has let go.
+    pub(in crate::load) fn gone(&self) -> u64 {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// All before this place have been let go.
+    pub(in crate::load) fn let_go(&self, end: u64) {
+        self.gone.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// How many are due and let go by nobody.
+    pub(super) fn due(&self) -> u64 {
+        let gone = self.gone();
+        self.not_due(gone) - gone
+    }
+
+    /// Takes all that are due and that nobody has let go, for whoever asks to do so; `None` if there are none.
+    pub(in crate::load) fn take_due(&self) -> Option<Range<u64>> {
+        self.take_some_due(u64::MAX)
+    }
+
+    /// Takes so many of them at most.
+    pub(super) fn take_some_due(&self, most: u64) -> Option<Range<u64>> {
+        let mut begin = self.gone();
+        loop {
+            let end = self.not_due(begin).min(begin.saturating_add(most));
+            if begin == end {
+                return None;
+            }
+            match self
+                .gone
+                .compare_exchange(begin, end, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(begin..end),
+                Err(now) => begin = now,
+            }
+        }
     }
 
     /// The first place from `next` on that is not due yet.

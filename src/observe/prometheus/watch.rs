@@ -14,7 +14,7 @@ use crate::observe::counters::{Counters, Watched};
 use crate::observe::error::AskError;
 use crate::observe::observer::{CollectOrder, Observer};
 use crate::observe::server::Effort;
-use crate::observe::sightings::{Firing, Sightings};
+use crate::observe::sightings::{Active, Sightings};
 use crate::observe::silence::{Silence, gap};
 use crate::observe::skew::{Reading, Skew, compare};
 use crate::observe::wall;
@@ -151,7 +151,7 @@ impl Prometheus {
             let told = of_state.filter_map(|alert| {
                 let mut labels = alert.labels.clone();
                 let active_ns = wall::of_rfc3339(&alert.active_at)?;
-                Some(Firing {
+                Some(Active {
                     alert: labels.remove("alertname")?,
                     labels,
                     active_us: clock.wall_us(active_ns, self.rule_clock.skew_ns()),

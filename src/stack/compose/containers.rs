@@ -1,9 +1,11 @@
 //! The project's containers, as components.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep};
 
 use super::down::RUN;
 use super::engine::Project;
@@ -15,6 +17,11 @@ pub(super) const PROJECT: &str = "com.docker.compose.project";
 pub(super) const SERVICE: &str = "com.docker.compose.service";
 pub(super) const NUMBER: &str = "com.docker.compose.container-number";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+
+/// How long a container may be listed without being known: volumes with much in them are filled before.
+const COMING: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const POLL: Duration = Duration::from_millis(50);
 
 /// The identity that a container's labels give it; `docker-compose run` leaves containers that are no replicas.
 pub(super) fn identity(labels: &HashMap<String, String>) -> Option<ComponentId> {
@@ -36,6 +43,40 @@ impl Project {
     /// # Errors
     /// The engine's.
     pub(super) async fn containers(&self) -> Result<Vec<Container>, StackError> {
+        Ok(self.look().await?.0)
+    }
+
+    /// As [`Project::containers`], once the engine knows every one that it lists. An engine lists a container before it
+    /// can be asked for it, and makes it whole even when whoever wanted it has gone, so who restores a service after a
+    /// call that was cut short would miss it
+    /// (<https://github.com/moby/moby/blob/v20.10.9/daemon/create.go>: `setHostConfig` comes before `Register`).
+    ///
+    /// # Errors
+    /// The engine's; [`StackError::Call`] for one that it lists for a minute and does not know.
+    pub(super) async fn containers_made(&self) -> Result<Vec<Container>, StackError> {
+        let begun = Instant::now();
+        loop {
+            let (found, unknown) = self.look().await?;
+            let Some((id, handle)) = unknown.into_iter().next() else {
+                return Ok(found);
+            };
+            if begun.elapsed() >= COMING {
+                let waited = humantime::format_duration(COMING);
+                return Err(StackError::Call {
+                    call: "inspect".to_owned(),
+                    component: id.to_string(),
+                    why: format!(
+                        "for {waited} the engine has listed container {handle} and said that there is none; `docker rm \
+                         --force {handle}` removes it, or a restart of the engine"
+                    ),
+                });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// The containers that the engine lists and knows, and those that it lists only.
+    async fn look(&self) -> Result<(Vec<Container>, Vec<(ComponentId, String)>), StackError> {
         let filters = HashMap::from([("label", vec![format!("{PROJECT}={}", self.name)])]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)
@@ -46,18 +87,24 @@ impl Project {
         let inspected = list.into_iter().filter_map(|summary| {
             let labels = summary.labels.as_ref()?;
             let id = identity(labels).filter(|_| made_by(self.run.as_deref(), labels))?;
-            Some(self.inspect(id, summary.id?))
+            let handle = summary.id?;
+            Some(async move {
+                let seen = self.inspect(id.clone(), handle.clone()).await?;
+                Ok::<_, StackError>(seen.ok_or((id, handle)))
+            })
         });
-        let mut found: Vec<Container> = try_join_all(inspected)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
+        let (mut found, mut unknown) = (Vec::new(), Vec::new());
+        for seen in try_join_all(inspected).await? {
+            match seen {
+                Ok(container) => found.push(container),
+                Err(listed) => unknown.push(listed),
+            }
+        }
         found.sort_by_cached_key(Container::precedence);
-        Ok(found)
+        Ok((found, unknown))
     }
 
-    /// `None` if it has gone since it was listed.
+    /// `None` if the engine knows none: it has gone since it was listed, or is still to come.
     pub(super) async fn inspect(
         &self,
         id: ComponentId,
@@ -79,9 +126,15 @@ impl Project {
     /// # Errors
     /// The engine's.
     pub(super) async fn current(&self) -> Result<Vec<Container>, StackError> {
-        let mut all = self.containers().await?;
-        all.dedup_by(|b, a| a.id == b.id);
-        Ok(all)
+        Ok(one_each(self.containers().await?))
+    }
+
+    /// As [`Project::current`], of [`Project::containers_made`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn current_made(&self) -> Result<Vec<Container>, StackError> {
+        Ok(one_each(self.containers_made().await?))
     }
 
     /// The containers of one service, one for each identity.
@@ -115,7 +168,13 @@ impl Project {
     }
 }
 
-fn unknown(name: &str, has: &[String]) -> StackError {
+fn one_each(mut all: Vec<Container>) -> Vec<Container> {
+    all.dedup_by(|b, a| a.id == b.id);
+    all
+}
+
+/// The error for a service or a replica that is not there.
+pub(super) fn unknown(name: &str, has: &[String]) -> StackError {
     let has = if has.is_empty() {
         "no containers".to_owned()
     } else {

@@ -141,7 +141,7 @@ impl Project {
         mark: &[String],
     ) -> Result<(), StackError> {
         let wanted = Definition::marked(mark);
-        let mut all = self.containers().await?;
+        let mut all = self.containers_made().await?;
         all.retain(|c| c.id.service == service);
         for index in indexes {
             let group: Vec<&Container> = all.iter().filter(|c| c.id.index == *index).collect();
@@ -217,7 +217,7 @@ impl Project {
         mark: &[String],
     ) -> Result<Verified, StackError> {
         let wanted = Definition::marked(mark);
-        let all = self.containers().await?;
+        let all = self.containers_made().await?;
         for index in indexes {
             let group: Vec<&Container> = all
                 .iter()

@@ -3,7 +3,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::containers::NUMBER;
+use super::containers::{NUMBER, unknown};
 use super::engine::Project;
 use super::settle::grace;
 use crate::model::{ComponentId, RunState, Undo};
@@ -65,16 +65,13 @@ impl Project {
         service: &str,
         indexes: &[u32],
     ) -> Result<(), StackError> {
-        let all = self.service(service).await?;
+        let mut all = self.current_made().await?;
+        all.retain(|c| c.id.service == service);
         for index in indexes {
             let one = all.iter().find(|c| c.id.index == *index);
-            let one = one.ok_or_else(|| StackError::Unknown {
-                name: format!("{service}/{index}"),
-                has: all
-                    .iter()
-                    .map(|c| c.id.to_string())
-                    .collect::<Vec<_>>()
-                    .join(", "),
+            let one = one.ok_or_else(|| {
+                let has: Vec<String> = all.iter().map(|c| c.id.to_string()).collect();
+                unknown(&format!("{service}/{index}"), &has)
             })?;
             self.set_running(one, None).await?;
         }
@@ -93,7 +90,7 @@ impl Project {
         service: &str,
         indexes: &[u32],
     ) -> Result<Verified, StackError> {
-        let all = self.current().await?;
+        let all = self.current_made().await?;
         for index in indexes {
             let one = all
                 .iter()

@@ -16,6 +16,7 @@ mod engines;
 mod events;
 mod images;
 mod inject;
+mod leftovers;
 mod logs;
 mod machines;
 mod nodes;

@@ -2,19 +2,20 @@
 //! it; of a global service, its task on `node/N`.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerSummaryStateEnum, Task, TaskState};
+use bollard::models::{Task, TaskState};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListTasksOptionsBuilder,
 };
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::timeout;
 
+use super::SwarmStack;
 use super::engines::words;
 use super::nodes::ClusterNode;
 use super::services::NAMESPACE;
-use super::{OWN, SwarmStack};
 use crate::model::{Component, ComponentId, Health, Label, Place, RunState};
 use crate::stack::StackError;
 use crate::stack::docker::{Container, Endpoint, TOLD_WITHIN, oldest_event, status, wall_ns};
@@ -24,7 +25,7 @@ const TASK: &str = "com.docker.swarm.task.name";
 const NODE_ID: &str = "com.docker.swarm.node.id";
 
 /// How long a machine's engine may take to describe what runs on it.
-const DESCRIBED_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const DESCRIBED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A task's container, and the engine that it runs on.
 pub(super) struct TaskContainer {
@@ -33,14 +34,6 @@ pub(super) struct TaskContainer {
     /// The machine.
     pub(super) node: ComponentId,
     zone: Option<String>,
-}
-
-/// What another stack left on a machine, or may have.
-pub(super) struct LeftThere {
-    /// In words.
-    pub(super) what: String,
-    /// It runs, or that cannot be ruled out.
-    pub(super) may_answer: bool,
 }
 
 /// What the machines say of the stack's tasks.
@@ -254,80 +247,6 @@ impl SwarmStack {
             })
         });
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
-    }
-
-    /// What is on the machines of another stack of firedrill's, none of these: what may answer callers before what has ended. A
-    /// machine that runs and does not say counts as the former.
-    ///
-    /// # Errors
-    /// The engine's of the machines.
-    pub(super) async fn left_by_others(
-        &self,
-        but: &[&str],
-    ) -> Result<Option<LeftThere>, StackError> {
-        let machines = self.machine_list().await?.unwrap_or_default();
-        let on_each = machines.iter().map(|machine| async move {
-            let Some(endpoint) = machine.engine() else {
-                return Vec::new();
-            };
-            let looked = timeout(DESCRIBED_WITHIN, self.others_at(&endpoint, but)).await;
-            let why = match looked {
-                Ok(Ok(all)) => {
-                    let told = |(what, may_answer)| LeftThere {
-                        what: format!("{what} on {}", machine.node),
-                        may_answer,
-                    };
-                    return all.into_iter().map(told).collect();
-                }
-                Ok(Err(e)) => e.to_string(),
-                Err(_) => format!("no answer within {DESCRIBED_WITHIN:?}"),
-            };
-            vec![LeftThere {
-                what: format!("{} does not say what it runs: {why}", machine.node),
-                may_answer: true,
-            }]
-        });
-        let all = join_all(on_each).await.into_iter().flatten();
-        Ok(all.max_by_key(|left| left.may_answer))
-    }
-
-    /// The containers of other stacks of firedrill's at an engine, and whether each may answer callers.
-    async fn others_at(
-        &self,
-        endpoint: &Endpoint,
-        but: &[&str],
-    ) -> Result<Vec<(String, bool)>, StackError> {
-        let docker = self.engines.reach(endpoint).await?;
-        let filters = HashMap::from([("label", vec![NAMESPACE])]);
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let listed = docker.list_containers(Some(options)).await;
-        let listed = listed.map_err(|e| StackError::Call {
-            call: "list the tasks' containers".to_owned(),
-            component: endpoint.to_string(),
-            why: words(&e),
-        })?;
-        let others = listed.into_iter().filter(|container| {
-            let labels = container.labels.as_ref();
-            let stack = labels.and_then(|labels| labels.get(NAMESPACE));
-            stack.is_some_and(|stack| {
-                stack.starts_with(OWN) && *stack != self.name && !but.contains(&stack.as_str())
-            })
-        });
-        let told = others.map(|container| {
-            let may_answer = matches!(
-                container.state,
-                Some(
-                    ContainerSummaryStateEnum::RUNNING
-                        | ContainerSummaryStateEnum::PAUSED
-                        | ContainerSummaryStateEnum::RESTARTING
-                )
-            );
-            (container.names.unwrap_or_default().join(", "), may_answer)
-        });
-        Ok(told.collect())
     }
 
     /// The container that fills a slot now.

@@ -20,11 +20,6 @@ const DEFAULT_WITHIN: Duration = Duration::from_secs(180);
 /// that are busy with something else an answer of theirs is lost now and then, and is waited for for 30 s.
 const HEAD_START: Duration = Duration::from_secs(8);
 
-/// How long the machines may take to let go of what the run before deployed.
-const LET_GO_WITHIN: Duration = Duration::from_secs(20);
-/// Time between two looks.
-const POLL: Duration = Duration::from_millis(250);
-
 impl SwarmStack {
     pub(super) async fn stand_up(&self) -> Result<Standing, StackError> {
         // Before any machine is made for it.
@@ -105,31 +100,6 @@ impl SwarmStack {
         self.let_go(&[BASE]).await?;
         let manager = self.leading_endpoint().await?;
         self.deploy(&[file.to_owned()], &manager).await
-    }
-
-    /// Waits until the machines have cleared away what other stacks of firedrill's had there, but for these: while their engines
-    /// hold a network, a new one of the same number cannot be made, and a task that runs on would answer for this run's.
-    ///
-    /// # Errors
-    /// [`StackError::NotUp`] with what runs on, or may. What has merely not been cleared away is no reason not to try.
-    pub(super) async fn let_go(&self, but: &[&str]) -> Result<(), StackError> {
-        let deadline = Instant::now() + LET_GO_WITHIN;
-        while let Some(left) = self.left_by_others(but).await? {
-            if Instant::now() >= deadline {
-                if !left.may_answer {
-                    return Ok(());
-                }
-                return Err(StackError::NotUp {
-                    why: format!(
-                        "what no run has any more may still answer callers: {}. End it there (`docker rm -f`), or start the \
-                         machine again (`docker restart`)",
-                        left.what
-                    ),
-                });
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(())
     }
 
     /// Waits for every task, then for the scenario's own question.

@@ -1,4 +1,4 @@
-//! What a Prometheus decides while a run goes on, in real time: stop conditions, and when there is nothing left to wait for.
+//! Stop conditions that a Prometheus decides, in real time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ fn now() -> f64 {
 }
 
 /// A Prometheus: what it says to the n-th query but `time()`, and the n-th time that its alerts are asked for.
-async fn prometheus(
+pub(super) async fn prometheus(
     query: impl Fn(u32) -> Reply + Send + Sync + 'static,
     alerts: impl Fn(u32) -> Value + Send + Sync + 'static,
 ) -> Server {
@@ -42,7 +42,7 @@ async fn prometheus(
     .await
 }
 
-fn errors(value: &str) -> Reply {
+pub(super) fn errors(value: &str) -> Reply {
     let sample = json!({"metric": {"job": "api"}, "value": [now(), value]});
     Reply::data(&json!({"resultType": "vector", "result": [sample]}))
 }
@@ -111,41 +111,6 @@ async fn an_alert_that_fires_stops_the_run() {
     let stop = "{ alert: Down, match: { severity: critical } }";
     let drilled = run(&server, stop, LONG).await;
     is_stopped(&drilled, "alert", "severity=\"critical\"");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alert_that_must_not_fire_is_awaited_as_long_as_it_is_pending() {
-    let alert = |name: &str| {
-        json!({"labels": {"alertname": name, "severity": "critical"}, "state": "pending",
-            "activeAt": "2026-11-21T10:07:08Z"})
-    };
-    // A look a second: it is over long after the load is. What may fire is pending for ever.
-    let enough = 8;
-    let looks = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&looks);
-    let alerts = move |n| {
-        seen.store(n, Ordering::Relaxed);
-        match n {
-            n if n < enough => json!([alert("Slow"), alert("Down")]),
-            _ => json!([alert("Slow")]),
-        }
-    };
-    let server = prometheus(|_| errors("0"), alerts).await;
-    let method = format!(
-        "
-observe: {{ prometheus: \"{}\" }}
-steps: [ {{ name: hang, at: 500ms, pause: {{ target: backend }}, hold: 500ms }} ]
-objectives: {{ alerts: {{ others: {{ forbid: [critical], allow: [Slow] }} }} }}
-",
-        server.url
-    );
-    let mut drill = FakeDrill::new(&method);
-    let plan = drill.plan.load.as_mut().unwrap();
-    plan.warmup = Duration::from_millis(200);
-    plan.stages[0].length = Duration::from_secs(2);
-    let drilled = drill.run().await;
-    assert!(drilled.recording.complete);
-    assert!(looks.load(Ordering::Relaxed) >= enough, "{looks:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

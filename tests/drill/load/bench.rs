@@ -145,7 +145,17 @@ impl Ready {
         clock: Clock,
         started_us: i64,
     ) -> Result<(UnderWay, Kept), LoadError> {
-        self.start_by(|load, kept| load.start(clock, started_us, || Box::new(kept.clone())))
+        self.start_into(clock, started_us, |kept| Box::new(kept))
+    }
+
+    /// Starts it with records going to sinks that are made around where they are kept.
+    pub(crate) fn start_into(
+        self,
+        clock: Clock,
+        started_us: i64,
+        mut sink: impl FnMut(Kept) -> Box<dyn Sink>,
+    ) -> Result<(UnderWay, Kept), LoadError> {
+        self.start_by(|load, kept| load.start(clock, started_us, || sink(kept.clone())))
     }
 
     /// Starts it on the caller's runtime, paced by `pacer`.

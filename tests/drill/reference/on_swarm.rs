@@ -128,8 +128,9 @@ fn swarm_zone_outage() {
     };
     let given_up = ["499", "500", "502", "503", "504"].map(answered);
     let lost: usize = given_up.iter().sum();
-    // Starved machines, which make the run inconclusive, may take longer than callers wait.
-    let starved = drill.result["verdict"] != "pass";
+    // Starved machines may take longer than callers wait.
+    let suspect = drill.result["load"]["suspect_slices"].as_array().unwrap();
+    let starved = suspect.iter().any(|slice| slice["starved"] == true);
     assert!(
         starved || lost <= 3,
         "more than was in flight: {given_up:?}"

@@ -5,7 +5,7 @@ mod hyper;
 mod raw;
 
 use super::dial::Dialer;
-use super::pooled::{Link, Pooled};
+use super::pooled::{Link, Places, Pooled};
 use crate::scenario::plan::ReusePlan;
 
 /// HTTP/1.1 by hyper.
@@ -15,14 +15,16 @@ pub(in crate::load) type Http1 = Pooled<hyper::Connection>;
 pub(in crate::load) type Raw1 = Pooled<raw::Connection>;
 
 impl<L: Link<Opener = Dialer>> Pooled<L> {
-    /// A client of at most `connections` connections, each its own link; at most `connecting` are made at a time.
+    /// A client of at most `connections` connections, each its own link and in one of these places; at most `connecting` are made
+    /// at a time.
     pub(in crate::load) fn over(
         connections: u32,
         connecting: u32,
+        places: Places,
         dialer: Dialer,
         reuse: ReusePlan,
     ) -> Self {
-        Self::of(connections as usize, connecting, dialer, reuse)
+        Self::of(connections as usize, connecting, places, dialer, reuse)
     }
 }
 

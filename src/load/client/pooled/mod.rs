@@ -1,6 +1,7 @@
 //! A client with a pool of what takes one exchange at a time: connections, or streams on connections. Every request is
 //! sent at most once, unless asked otherwise.
 
+mod places;
 mod pool;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Body, Destination, Exchange, Outgoing};
 use crate::model::Outcome;
 use crate::scenario::plan::ReusePlan;
+pub(in crate::load) use places::Places;
 use pool::Lease;
 pub(in crate::load) use pool::Pool;
 
@@ -149,10 +151,16 @@ impl<L: Link> Drop for Timed<'_, L> {
 }
 
 impl<L: Link> Pooled<L> {
-    /// A client of at most `most` links, of which at most `opening` are opened at a time.
-    pub(super) fn of(most: usize, opening: u32, opener: L::Opener, reuse: ReusePlan) -> Self {
+    /// A client of at most `most` links, of which at most `opening` are opened at a time; each takes one of these places.
+    pub(super) fn of(
+        most: usize,
+        opening: u32,
+        places: Places,
+        opener: L::Opener,
+        reuse: ReusePlan,
+    ) -> Self {
         Self {
-            pool: Pool::new(most, opening as usize),
+            pool: Pool::new(most, opening as usize, places),
             opener,
             reuse,
             next_id: AtomicU64::new(0),

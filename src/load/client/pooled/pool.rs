@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Link;
+use super::{Link, Places};
 use crate::load::client::Destination;
 
 /// All connections of one client.
 #[derive(Debug)]
 pub(in crate::load) struct Pool<L: Link> {
     max: usize,
+    /// Of all clients that share a limit.
+    places: Places,
     /// Most that are opened at a time.
     most_opening: usize,
     state: Mutex<State<L>>,
@@ -61,8 +63,8 @@ impl<L: Link> State<L> {
     }
 
     /// A place for a connection that is yet to be opened, made from an idle one to elsewhere if need be.
-    fn room(&mut self, max: usize) -> Option<Option<L>> {
-        if self.taken < max {
+    fn room(&mut self, max: usize, places: &Places) -> Option<Option<L>> {
+        if self.taken < max && places.take() {
             self.taken += 1;
             Some(None)
         } else if self.idle.is_empty() {
@@ -153,10 +155,12 @@ impl<L: Link> Drop for Lease<L> {
 }
 
 impl<L: Link> Pool<L> {
-    /// A pool of at most `max` connections, at least one, of which at most `most_opening` are opened at a time.
-    pub(super) fn new(max: usize, most_opening: usize) -> Arc<Self> {
+    /// A pool of at most `max` connections, at least one, of which at most `most_opening` are opened at a time; each takes one of
+    /// these places.
+    pub(super) fn new(max: usize, most_opening: usize, places: Places) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
+            places,
             most_opening: most_opening.max(1),
             state: Mutex::new(State {
                 expected: Duration::ZERO,
@@ -189,7 +193,7 @@ impl<L: Link> Pool<L> {
                 return self.place(Some(connection), now);
             }
             if state.opening < self.most_opening
-                && let Some(elsewhere) = state.room(self.max)
+                && let Some(elsewhere) = state.room(self.max, &self.places)
             {
                 state.opening += 1;
                 drop(state);
@@ -259,7 +263,7 @@ impl<L: Link> Pool<L> {
                 let Some(waiter) = waiter else {
                     match connection.filter(|c| !c.is_closed()) {
                         Some(connection) => state.idle.push(connection),
-                        None => state.taken -= 1,
+                        None => self.vacate(&mut state),
                     }
                     return;
                 };
@@ -293,7 +297,7 @@ impl<L: Link> Pool<L> {
                 continue;
             }
             let next = state.next();
-            let room = next.and_then(|_| state.room(self.max));
+            let room = next.and_then(|_| state.room(self.max, &self.places));
             let waiter = next.filter(|_| room.is_some());
             let Some(waiter) = waiter.and_then(|at| state.waiting.remove(at)) else {
                 state.opening -= 1;
@@ -308,10 +312,16 @@ impl<L: Link> Pool<L> {
                     if let Some(turn) = &mut lease.turn {
                         turn.pool = None;
                     }
-                    self.state().taken -= 1;
+                    self.vacate(&mut self.state());
                 }
             }
         }
+    }
+
+    /// A place is free.
+    fn vacate(&self, state: &mut State<L>) {
+        state.taken -= 1;
+        self.places.give();
     }
 
     /// A turn that was counted.

@@ -19,7 +19,7 @@ fn later() -> Instant {
 
 #[tokio::test(start_paused = true)]
 async fn who_can_hardly_be_answered_goes_last() {
-    let pool = Pool::<Connection>::new(1, 64);
+    let pool = Pool::<Connection>::new(1, 64, Places::new(1));
     let to = somewhere();
     let soon = |ms| Instant::now() + Duration::from_millis(ms);
     let held = pool.lease(&to, soon(1_000)).await;
@@ -64,7 +64,7 @@ fn counted(pool: &Pool<Connection>) -> (usize, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn few_are_opened_at_a_time_and_the_others_wait() {
-    let pool = Pool::<Connection>::new(10, 2);
+    let pool = Pool::<Connection>::new(10, 2, Places::new(10));
     let to = somewhere();
     let (first, mut second) = (
         pool.lease(&to, later()).await,
@@ -107,7 +107,7 @@ async fn few_are_opened_at_a_time_and_the_others_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_nobody_waits_for_any_more_goes_on() {
-    let pool = Pool::<Connection>::new(10, 1);
+    let pool = Pool::<Connection>::new(10, 1, Places::new(10));
     let to = somewhere();
     let mut held = pool.lease(&to, later()).await;
     held.opened();
@@ -124,7 +124,7 @@ async fn a_turn_that_nobody_waits_for_any_more_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn beyond_the_limit_the_oldest_is_first() {
-    let pool = Pool::<Connection>::new(1, 64);
+    let pool = Pool::<Connection>::new(1, 64, Places::new(1));
     let to = somewhere();
     let first = pool.lease(&to, later()).await;
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -150,7 +150,7 @@ async fn beyond_the_limit_the_oldest_is_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gave_up_takes_no_place() {
-    let pool = Pool::<Connection>::new(1, 64);
+    let pool = Pool::<Connection>::new(1, 64, Places::new(1));
     let to = somewhere();
     let first = pool.lease(&to, later()).await;
     for _ in 0..10_000 {
@@ -162,4 +162,31 @@ async fn a_waiter_that_gave_up_takes_no_place() {
     // The place is there for the next.
     let again = timeout(Duration::from_secs(1), pool.lease(&to, later())).await;
     assert!(again.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_pool_holds_another_cannot_have() {
+    let places = Places::new(2);
+    let one = Pool::<Connection>::new(2, 64, places.clone());
+    let other = Pool::<Connection>::new(1, 64, places);
+    let to = somewhere();
+    let held = [
+        one.lease(&to, later()).await,
+        other.lease(&to, later()).await,
+    ];
+    let refused = timeout(Duration::ZERO, one.lease(&to, later())).await;
+    assert!(refused.is_err(), "both places are taken");
+    let [of_one, of_other] = held;
+    drop(of_other);
+    assert!(
+        timeout(Duration::ZERO, one.lease(&to, later()))
+            .await
+            .is_ok()
+    );
+    drop(of_one);
+    assert!(
+        timeout(Duration::ZERO, other.lease(&to, later()))
+            .await
+            .is_ok()
+    );
 }
