@@ -235,7 +235,7 @@ async fn drill(
 
     phase(Phase::StandingUp);
     // On a platform that cannot even be asked nothing gets started, and nothing is owed.
-    unless_aborted(order, stack.owned()).await??;
+    unless_aborted(order, stack.reachable()).await??;
     let owing = unless_aborted(order, stack.owed_to_others()).await??;
     if let Some(run) = owing.into_iter().next() {
         return Err(RunError::Unmended { run });

@@ -180,6 +180,14 @@ pub trait Stack: Send + Sync {
     /// Appends the components' logs since `since_ns` (wall clock) to the file at `path`, for a person to read.
     async fn logs(&self, since_ns: i64, path: &Path) -> Result<(), StackError>;
 
+    /// Whether the platform can be asked at all: before anything is started on it, or owed.
+    ///
+    /// # Errors
+    /// The platform's.
+    async fn reachable(&self) -> Result<(), StackError> {
+        self.owned().await.map(drop)
+    }
+
     /// What on the platform bears this run's label.
     async fn owned(&self) -> Result<Vec<OwnedThing>, StackError>;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
 
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use super::ComposeStack;
@@ -11,7 +12,7 @@ use super::down::{OWNER, RUN};
 use super::ready::DEFAULT_WITHIN;
 use super::resolved::{Resolved, resolve};
 use crate::model::{ComposeSpec, Ready, RunState, Template};
-use crate::stack::docker::Endpoint;
+use crate::stack::docker::{Container, Endpoint};
 use crate::stack::ready::Prober;
 use crate::stack::{Resolve, StackContext, StackError, Standing, Surroundings};
 
@@ -24,7 +25,7 @@ impl ComposeStack {
         ])
     }
 
-    /// Uses the project as it stands, and makes it where there is nothing of it.
+    /// Uses the project as it stands, starts what of it has stopped, and makes it where there is nothing of it.
     pub(super) async fn stand_up_once(
         &self,
         spec: &ComposeSpec,
@@ -45,31 +46,47 @@ impl ComposeStack {
             }
             return Ok(standing);
         }
-        let stopped = there.iter().filter(|c| c.state() != RunState::Running);
-        let mut lacking: Vec<String> = stopped.map(|c| c.name().to_owned()).collect();
-        // One that was cut short while it was made has machines that all run, and too few.
-        let there: BTreeSet<&str> = there.iter().map(|c| c.id.service.as_str()).collect();
-        let of_file = self.services_of(spec).await?;
-        lacking.extend(
-            of_file
-                .into_iter()
-                .filter(|name| !there.contains(name.as_str())),
-        );
-        if !lacking.is_empty() {
-            return Err(StackError::NotUp {
-                why: format!(
-                    "the cluster {} stands only in part; not running: {}. Start what is stopped (`docker start`), or take all \
-                     of it away (`docker compose -p {} -f {} down -v`)",
-                    self.name,
-                    lacking.join(", "),
-                    self.name,
-                    spec.file.display()
-                ),
-            });
-        }
+        self.refuse_part(spec, &there).await?;
+        let stopped: Vec<&Container> = there
+            .iter()
+            .filter(|c| c.state() == RunState::Exited)
+            .collect();
+        let project = self.project().await?;
+        try_join_all(stopped.iter().map(|c| project.start(&c.id, c.handle()))).await?;
         self.wait_until_ready(None).await?;
-        Ok(Standing {
-            notes: vec![format!("the cluster {} stood already", self.name)],
+        let mut notes = vec![format!("the cluster {} stood already", self.name)];
+        if !stopped.is_empty() {
+            let names: Vec<&str> = stopped.iter().map(|c| c.name()).collect();
+            notes.push(format!(
+                "started machines that had stopped: {}",
+                names.join(", ")
+            ));
+        }
+        Ok(Standing { notes })
+    }
+
+    /// # Errors
+    /// [`StackError::NotUp`] where a start is not enough for all of the file to run: one of its services was never made, as
+    /// whoever is cut short leaves it, or somebody has paused one.
+    async fn refuse_part(&self, spec: &ComposeSpec, there: &[Container]) -> Result<(), StackError> {
+        let paused = there.iter().filter(|c| c.state() == RunState::Paused);
+        let mut lacking: Vec<String> = paused.map(|c| format!("{} (paused)", c.name())).collect();
+        let made: BTreeSet<&str> = there.iter().map(|c| c.id.service.as_str()).collect();
+        let of_file = self.services_of(spec).await?.into_iter();
+        let missing = of_file.filter(|name| !made.contains(name.as_str()));
+        lacking.extend(missing.map(|name| format!("{name} (never made)")));
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        Err(StackError::NotUp {
+            why: format!(
+                "the cluster {} stands only in part; not running: {}. Let what is paused go on (`docker unpause`), or take all of \
+                 it away (`docker compose -p {} -f {} down -v`)",
+                self.name,
+                lacking.join(", "),
+                self.name,
+                spec.file.display()
+            ),
         })
     }
 

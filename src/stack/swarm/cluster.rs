@@ -58,20 +58,14 @@ impl SwarmStack {
                 first
             }
         };
-        let swarm = first.docker.inspect_swarm().await;
-        let swarm = swarm.map_err(|e| failed("inspect the Swarm", first.machine, &e))?;
-        let tokens = swarm.join_tokens.unwrap_or_default();
-        let at = format!("{}:2377", first.machine.address().unwrap_or_default());
         let newcomers: Vec<&Member<'_>> = members
             .iter()
             .filter(|m| !m.active && m.machine.node != first.machine.node)
             .collect();
-        // Managers one by one: each changes who makes a quorum.
-        for manager in newcomers.iter().filter(|m| m.machine.is_manager()) {
-            join(manager, &at, tokens.manager.as_deref()).await?;
+        // Managers that were just started again have no leader to say how one joins, and nobody asks.
+        if !newcomers.is_empty() {
+            take_in(first, &newcomers).await?;
         }
-        let workers = newcomers.iter().filter(|m| !m.machine.is_manager());
-        try_join_all(workers.map(|m| join(m, &at, tokens.worker.as_deref()))).await?;
         self.all_ready(machines.len()).await?;
         self.label(machines).await
     }
@@ -250,6 +244,24 @@ async fn init(first: &Member<'_>) -> Result<(), StackError> {
     let made = first.docker.init_swarm(request).await;
     made.map(|_| ())
         .map_err(|e| failed("make the Swarm", first.machine, &e))
+}
+
+/// Has machines join the Swarm of the first.
+///
+/// # Errors
+/// The engines'.
+async fn take_in(first: &Member<'_>, newcomers: &[&Member<'_>]) -> Result<(), StackError> {
+    let swarm = first.docker.inspect_swarm().await;
+    let swarm = swarm.map_err(|e| failed("inspect the Swarm", first.machine, &e))?;
+    let tokens = swarm.join_tokens.unwrap_or_default();
+    let at = format!("{}:2377", first.machine.address().unwrap_or_default());
+    // Managers one by one: each changes who makes a quorum.
+    for manager in newcomers.iter().filter(|m| m.machine.is_manager()) {
+        join(manager, &at, tokens.manager.as_deref()).await?;
+    }
+    let workers = newcomers.iter().filter(|m| !m.machine.is_manager());
+    try_join_all(workers.map(|m| join(m, &at, tokens.worker.as_deref()))).await?;
+    Ok(())
 }
 
 async fn join(member: &Member<'_>, at: &str, token: Option<&str>) -> Result<(), StackError> {

@@ -75,11 +75,13 @@ impl SwarmStack {
         let Some(machines) = machines else {
             return Ok(vec![self.manager()?]);
         };
-        let managers = machines.iter().filter(|m| m.is_manager());
-        let running: Vec<Endpoint> = managers.filter_map(Machine::engine).collect();
+        let managers: Vec<&Machine> = machines.iter().filter(|m| m.is_manager()).collect();
+        let running: Vec<Endpoint> = managers.iter().filter_map(|m| m.engine()).collect();
         if running.is_empty() {
+            let names: Vec<&str> = managers.iter().map(|m| m.container.name.as_str()).collect();
+            let names = names.join(" ");
             return Err(StackError::NotUp {
-                why: "no manager of the cluster runs".to_owned(),
+                why: format!("no manager of the cluster runs; `docker start {names}` starts them"),
             });
         }
         Ok(running)

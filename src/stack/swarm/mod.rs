@@ -196,6 +196,14 @@ impl Stack for SwarmStack {
         self.task_logs(since_ns, path).await
     }
 
+    async fn reachable(&self) -> Result<(), StackError> {
+        match &self.machines {
+            // Machines may all have stopped, with their host, say: the managers answer once `up` has started them.
+            Some(machines) => machines.owned().await.map(drop),
+            None => self.owned().await.map(drop),
+        }
+    }
+
     async fn owned(&self) -> Result<Vec<OwnedThing>, StackError> {
         let mut all = match (&self.outside, &self.machines) {
             // Both look on the same engine, by the run's mark alone.

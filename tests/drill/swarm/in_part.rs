@@ -1,4 +1,4 @@
-//! A cluster that was cut short while it was made, and machines that say nothing.
+//! A cluster that was cut short while it was made, machines that have stopped, and machines that say nothing.
 
 use std::fs;
 use std::sync::Arc;
@@ -46,16 +46,33 @@ impl InPart {
             project,
             stack,
         };
+        there.start("m1", "manager");
+        Some(there)
+    }
+
+    /// Starts a machine as Compose would, and gives the engine's id of it.
+    fn start(&self, machine: &str, role: &str) -> String {
         let labels = [
-            format!("com.docker.compose.project={}", there.project),
-            "com.docker.compose.service=m1".to_owned(),
+            format!("com.docker.compose.project={}", self.project),
+            format!("com.docker.compose.service={machine}"),
             "com.docker.compose.container-number=1".to_owned(),
-            "io.firedrill.swarm.role=manager".to_owned(),
+            format!("io.firedrill.swarm.role={role}"),
         ];
         let labels = labels.iter().flat_map(|label| ["--label", label]);
         let run = ["run", "-d"].into_iter().chain(labels).chain([IMAGE]);
-        docker(&run.collect::<Vec<&str>>()).unwrap();
-        Some(there)
+        docker(&run.collect::<Vec<&str>>()).unwrap()
+    }
+
+    /// The names of its machines that are in this state.
+    fn machines(&self, state: &str) -> Vec<String> {
+        let [project, state] = [
+            format!("label=com.docker.compose.project={}", self.project),
+            format!("status={state}"),
+        ];
+        let filters = ["--filter", &project, "--filter", &state];
+        let named = ["ps", "-a", "--format", "{{.Names}}"];
+        let names = docker(&[named.as_slice(), &filters].concat()).unwrap();
+        names.lines().map(str::to_owned).collect()
     }
 }
 
@@ -72,6 +89,44 @@ async fn a_cluster_that_stands_only_in_part_is_refused() {
     };
     let why = cluster.stack.up().await.unwrap_err().to_string();
     assert!(why.contains("only in part") && why.contains("m2"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_that_have_stopped_are_started_again() {
+    let Some(cluster) = InPart::new("stopped") else {
+        return;
+    };
+    cluster.start("m2", "worker");
+    let all = cluster.machines("running");
+    docker(
+        &[
+            &["kill"],
+            all.iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .as_slice(),
+        ]
+        .concat(),
+    )
+    .unwrap();
+    assert_eq!(cluster.machines("exited"), all);
+    cluster.stack.reachable().await.unwrap();
+    // There is no engine in them, so it goes no further.
+    let why = cluster.stack.up().await.unwrap_err().to_string();
+    assert_eq!(cluster.machines("running"), all, "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_machine_is_told_and_left() {
+    let Some(cluster) = InPart::new("paused") else {
+        return;
+    };
+    let worker = cluster.start("m2", "worker");
+    docker(&["pause", &worker]).unwrap();
+    let why = cluster.stack.up().await.unwrap_err().to_string();
+    assert!(why.contains("(paused)") && why.contains("unpause"), "{why}");
+    assert_eq!(cluster.machines("paused").len(), 1);
+    docker(&["unpause", &worker]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
