@@ -58,7 +58,7 @@ impl ComposeStack {
         if !stopped.is_empty() {
             let names: Vec<&str> = stopped.iter().map(|c| c.name()).collect();
             notes.push(format!(
-                "started machines that had stopped: {}",
+                "started machines that had stopped: {}; it may take them up to a minute to reach one another's tasks",
                 names.join(", ")
             ));
         }
